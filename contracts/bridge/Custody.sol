@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {SafeTransferLib} from "solady/src/utils/SafeTransferLib.sol";
+
+import {ICustody} from "../interfaces/ICustody.sol";
+import {ITokenRegistry} from "../interfaces/ITokenRegistry.sol";
+import {Slot} from "../libraries/Slot.sol";
+
+/// @title Custody
+/// @notice Deposits, queue and payouts, for any rollup. Nobody has special rights here.
+/// @dev A rollup inherits this, says which keys and accounts exist and how far batches have consumed the queue, and
+/// calls `_isQueueNeglected` and `_credit` when it accepts a batch.
+abstract contract Custody is ICustody, ReentrancyGuardTransient {
+    /// @dev An operation in the queue.
+    /// @param chain The hash over all operations up to and with this one.
+    /// @param arrival When it joined.
+    struct QueueEntry {
+        bytes32 chain;
+        uint64 arrival;
+    }
+
+    /// @dev Largest quota. A batch of so many queued operations fits in a transaction; a quota that does not would stop
+    /// the rollup once so many are overdue.
+    uint256 private constant _MAX_QUOTA = 256;
+
+    /// @inheritdoc ICustody
+    ITokenRegistry public immutable registry;
+
+    /// @inheritdoc ICustody
+    uint256 public immutable inclusionDeadline;
+
+    /// @inheritdoc ICustody
+    uint256 public immutable queueQuota;
+
+    /// @inheritdoc ICustody
+    uint64 public queueTail;
+
+    /// @inheritdoc ICustody
+    mapping(uint256 index => QueueEntry entry) public queueEntries;
+
+    /// @inheritdoc ICustody
+    mapping(uint16 token => uint256 total) public held;
+
+    /// @inheritdoc ICustody
+    mapping(address owner => mapping(uint16 token => uint256 amount)) public payouts;
+
+    /// @param registry_ The list of tokens.
+    /// @param inclusionDeadline_ Seconds that a queued operation may have to wait, below 2³².
+    /// @param queueQuota_ How many queued operations a batch must take at most, 1 to 256.
+    constructor(ITokenRegistry registry_, uint256 inclusionDeadline_, uint256 queueQuota_) {
+        if (queueQuota_ == 0 || queueQuota_ > _MAX_QUOTA) revert InvalidQuota(queueQuota_, _MAX_QUOTA);
+        _checkTime(inclusionDeadline_);
+        registry = registry_;
+        inclusionDeadline = inclusionDeadline_;
+        queueQuota = queueQuota_;
+    }
+
+    /* DEPOSITS AND FORCED OPERATIONS */
+
+    /// @inheritdoc ICustody
+    function deposit(uint16 token, uint256 amount, address owner, uint32 account, uint256[2] calldata key)
+        external
+        payable
+        nonReentrant
+    {
+        _deposit(token, amount, owner, account, key);
+    }
+
+    /// @inheritdoc ICustody
+    function depositWithPermit(
+        uint16 token,
+        uint256 amount,
+        address owner,
+        uint32 account,
+        uint256[2] calldata key,
+        uint256 deadline,
+        uint8 v,
+        bytes32 r,
+        bytes32 s
+    ) external nonReentrant {
+        if (token == 0) revert PermitOfEther();
+        // The result is of no interest: tokens are taken from the caller only, and only within the allowance.
+        try IERC20Permit(registry.tokenOf(token)).permit(msg.sender, address(this), amount, deadline, v, r, s) {}
+            catch {}
+        _deposit(token, amount, owner, account, key);
+    }
+
+    /// @inheritdoc ICustody
+    function forceWithdraw(uint32 account) external nonReentrant {
+        uint256 capacity = _accountCapacity();
+        if (account == 0 || account >= capacity) revert AccountOutOfRange(account, capacity);
+
+        uint256[2] memory noKey;
+        _enqueue(Slot.FORCED_WITHDRAWAL, account, 0, 0, msg.sender, noKey);
+    }
+
+    /* PAYOUTS */
+
+    /// @inheritdoc ICustody
+    function withdraw(uint16 token, address to) external nonReentrant {
+        _pay(msg.sender, token, to);
+    }
+
+    /// @inheritdoc ICustody
+    function withdrawFor(address owner, uint16 token) external nonReentrant {
+        _pay(owner, token, owner);
+    }
+
+    /* FOR THE ROLLUP */
+
+    /// @inheritdoc ICustody
+    function queueCursor() public view virtual returns (uint64);
+
+    /// @dev Whether accounts can have this key.
+    function _isValidKey(uint256[2] calldata key) internal view virtual returns (bool);
+
+    /// @dev How many accounts the state can hold; indices are below.
+    function _accountCapacity() internal view virtual returns (uint256);
+
+    /// @dev Makes money claimable. The rollup has shown that Layer 2 gave it up.
+    function _credit(address owner, uint16 token, uint256 amount) internal {
+        if (amount == 0) return;
+        payouts[owner][token] += amount;
+
+        emit PayoutCredited(owner, token, amount);
+    }
+
+    /// @dev Whether a batch that moves the cursor from `cursor` to `newCursor` leaves operations behind that it had to
+    /// take: the head it leaves is overdue, and it took fewer than the quota.
+    function _isQueueNeglected(uint256 cursor, uint256 newCursor) internal view returns (bool) {
+        return newCursor - cursor < queueQuota && block.timestamp > _headDeadline(newCursor);
+    }
+
+    /// @dev The last second at which the head of the queue is not overdue; of an empty queue, one that never comes.
+    function _headDeadline(uint256 cursor) internal view returns (uint256) {
+        return cursor == queueTail ? type(uint256).max : queueEntries[cursor].arrival + inclusionDeadline;
+    }
+
+    /// @dev Refuses a duration of 2³² seconds (136 years) or more: sums with it could overflow and stop the rollup.
+    function _checkTime(uint256 time) internal pure {
+        if (time > type(uint32).max) revert TimeTooLong(time, type(uint32).max);
+    }
+
+    /// @dev The chain over the first `index` operations.
+    function _chainBefore(uint256 index) internal view returns (bytes32) {
+        return index == 0 ? bytes32(0) : queueEntries[index - 1].chain;
+    }
+
+    /* PRIVATE */
+
+    /// @dev Takes the money and queues the deposit. Interactions come before effects here because only the token can
+    /// tell what arrived; all functions that touch money or queue are locked meanwhile.
+    function _deposit(uint16 token, uint256 amount, address owner, uint32 account, uint256[2] calldata key) private {
+        if (owner == address(0) || owner == address(this)) revert InvalidOwner(owner);
+        uint256 capacity = _accountCapacity();
+        if (account >= capacity) revert AccountOutOfRange(account, capacity);
+        if (!_isValidKey(key)) revert InvalidKey(key[0], key[1]);
+
+        uint256 arrived = _take(token, amount);
+        if (arrived == 0) revert EmptyDeposit(token);
+        uint256 total = held[token];
+        // Written so that a token which reports any amount at all cannot overflow the sum.
+        if (arrived > type(uint128).max - total) revert TotalTooLarge(token, total, arrived);
+
+        held[token] = total + arrived;
+        _enqueue(Slot.DEPOSIT, account, token, uint128(arrived), owner, key);
+    }
+
+    /// @dev Takes ETH or tokens from the caller.
+    /// @return arrived By how much this contract's balance grew.
+    function _take(uint16 token, uint256 amount) private returns (uint256 arrived) {
+        uint256 expected = token == 0 ? amount : 0;
+        if (msg.value != expected) revert WrongValue(msg.value, expected);
+        if (token == 0) return amount;
+
+        IERC20 erc20 = IERC20(registry.tokenOf(token));
+        uint256 before = erc20.balanceOf(address(this));
+        SafeTransferLib.safeTransferFrom(address(erc20), msg.sender, address(this), amount);
+        uint256 afterwards = erc20.balanceOf(address(this));
+        arrived = afterwards > before ? afterwards - before : 0;
+    }
+
+    /// @dev Appends an operation to the queue.
+    function _enqueue(
+        uint8 kind,
+        uint32 account,
+        uint16 token,
+        uint128 amount,
+        address owner,
+        uint256[2] memory key
+    ) private {
+        uint64 index = queueTail;
+        queueTail = index + 1;
+        queueEntries[index] = QueueEntry({
+            chain: Slot.chain(_chainBefore(index), kind, account, token, amount, owner, key),
+            arrival: uint64(block.timestamp)
+        });
+
+        emit OperationQueued(index, kind, account, token, amount, owner, key);
+    }
+
+    /// @dev Pays the whole payout of an owner.
+    function _pay(address owner, uint16 token, address to) private {
+        if (to == address(0) || to == address(this)) revert InvalidRecipient(to);
+        uint256 amount = payouts[owner][token];
+        if (amount == 0) revert NothingToWithdraw(owner, token);
+
+        payouts[owner][token] = 0;
+        held[token] -= amount;
+
+        emit PayoutClaimed(owner, token, to, amount);
+
+        if (token == 0) SafeTransferLib.safeTransferETH(to, amount);
+        else SafeTransferLib.safeTransfer(registry.tokenOf(token), to, amount);
+    }
+}

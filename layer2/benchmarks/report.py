@@ -1,0 +1,206 @@
+"""Runs all measurements and writes docs/benchmarks.json, docs/benchmarks.md and docs/gas-per-transfer.png."""
+
+import json
+import os
+import platform
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from layer2.benchmarks.gas import GasReport, draw
+from layer2.ledger.bench import transfers_per_second
+from layer2.toolchain import PROJECT
+from layer2.zk.bench import CircuitBench, bench_provers
+from layer2.zk.build import BUILD
+from layer2.zk.circom import compile_circuit
+from layer2.zk.params import DEFAULT_TRANSFERS, CircuitParams
+from layer2.zk.r1cs import constraint_count
+
+DOCS: Final = PROJECT / "docs"
+LEDGER_TRANSFERS: Final = 2000
+HERMEZ: Final = 54_400
+LOOPRING: Final = 155_000
+"""Constraints of a transfer in those projects' circuits, the hashing of its data included."""
+
+
+@dataclass(frozen=True)
+class TransferConstraints:
+    """What one more transfer adds to the circuit `Transfers`, for a tree of 4^levels accounts."""
+
+    levels: int
+    constraints: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that is measured."""
+
+    constraints: tuple[TransferConstraints, ...]
+    bytes_per_transfer: int
+    gas: GasReport
+    provers: tuple[CircuitBench, ...]
+    ledger_transfers_per_second: float
+
+
+def transfer_constraints(levels: int) -> TransferConstraints:
+    """Measured as the difference of the compiled circuits with two and with four transfers."""
+    sizes = (2, 4)
+    small, large = (
+        constraint_count(
+            compile_circuit(
+                CircuitParams("transfers", levels, size, DEFAULT_TRANSFERS.tokens).main_source,
+                BUILD / "by-hash",
+                wasm=False,
+            ).r1cs
+        )
+        for size in sizes
+    )
+    return TransferConstraints(levels, (large - small) / (sizes[1] - sizes[0]))
+
+
+def measure(gas: Callable[[], GasReport], say: Callable[[str], None] = lambda line: None) -> Report:
+    """Runs everything; `gas` submits batches to a chain. Takes a few minutes. Raises what the parts raise."""
+    say("constraints of a transfer at 12 and 16 levels: compiling")
+    constraints = tuple(transfer_constraints(levels) for levels in (12, 16))
+    say(f"ledger: {LEDGER_TRANSFERS} signed transfers")
+    speed = transfers_per_second(LEDGER_TRANSFERS)
+    say("provers: the same proofs by the native prover and by snarkjs")
+    provers = tuple(bench_provers())
+    return Report(constraints, DEFAULT_TRANSFERS.operation_bytes, gas(), provers, speed)
+
+
+def write(report: Report, folder: Path = DOCS) -> list[Path]:
+    """Writes the three files and returns their paths."""
+    picture = folder / "gas-per-transfer.png"
+    draw(report.gas, picture)
+    data = folder / "benchmarks.json"
+    data.write_text(json.dumps({"machine": _machine(), **asdict(report)}, indent=2) + "\n")
+    table = folder / "benchmarks.md"
+    table.write_text(markdown(report, picture.name))
+    return [data, table, picture]
+
+
+def markdown(report: Report, picture: str) -> str:
+    """The report as a page of tables."""
+    fit = report.gas.fit
+    size = report.gas.size
+    return "\n".join(
+        [
+            "# Benchmarks",
+            "",
+            "Made by `make bench`; numbers are in [benchmarks.json](benchmarks.json). Gas, bytes and constraints are "
+            "the same on every machine; "
+            f"seconds are of this one: {_machine()}.",
+            "",
+            "## A transfer",
+            "",
+            *_table(
+                ("", "constraints", "accounts"),
+                [
+                    *(
+                        (f"this project, {c.levels} levels", f"{c.constraints:,.0f}", f"4^{c.levels}")
+                        for c in report.constraints
+                    ),
+                    ("Hermez", f"{HERMEZ:,}", "2^32"),
+                    ("Loopring", f"{LOOPRING:,}", "2^32"),
+                ],
+            ),
+            "",
+            f"Bytes of data on L1: **{report.bytes_per_transfer}**.",
+            "",
+            "## Gas of submitBatch",
+            "",
+            "Real batches, real proofs, `gasUsed` of the transaction's receipt: intrinsic gas and calldata included.",
+            "",
+            *_table(
+                (
+                    "batch",
+                    "segments",
+                    "transfers",
+                    "others",
+                    "data bytes",
+                    "calldata bytes",
+                    "gas",
+                    "gas per operation",
+                ),
+                [
+                    (
+                        s.name,
+                        str(s.segments),
+                        str(s.transfers),
+                        str(s.others),
+                        f"{s.data_bytes:,}",
+                        f"{s.calldata_bytes:,}",
+                        f"{s.gas:,}",
+                        f"{s.gas / (s.transfers + s.others):,.0f}",
+                    )
+                    for s in report.gas.samples
+                ],
+            ),
+            "",
+            f"Fitted to the batches of transfers: **{fit.batch:,.0f}** a batch + **{fit.segment:,.0f}** a segment + "
+            f"**{fit.transfer:,.0f}** a transfer (largest error {fit.largest_error:.2%}).",
+            "",
+            f"A segment holds {size} transfers with the default circuits, which a laptop proves in seconds. The number "
+            "is a parameter of the circuit, and the cost of a segment does not depend on it:",
+            "",
+            *_table(
+                ("transfers in the batch", *(f"{n} a segment" for n in (size, 48, 384))),
+                [
+                    (f"{count:,}", *(f"{fit.of(count, n) / count:,.0f}" for n in (size, 48, 384)))
+                    for count in (size, 100, 1000)
+                ],
+            ),
+            "",
+            f"Gas per transfer by the fit; only the column of {size} is made of circuits that are built here. "
+            "One transaction is limited to 16.7M gas (EIP-7825).",
+            "",
+            f"![Gas per transfer by batch size]({picture})",
+            "",
+            "## Provers",
+            "",
+            "The same key and witness, one full segment, each prover in a process of its own. Core-seconds are user "
+            "and system time.",
+            "",
+            *_table(
+                (
+                    "circuit",
+                    "constraints",
+                    "native core-s",
+                    "snarkjs core-s",
+                    "ratio",
+                    "s per operation",
+                ),
+                [
+                    (
+                        p.circuit,
+                        f"{p.constraints:,}",
+                        f"{p.native.core_seconds:.1f}",
+                        f"{p.snarkjs.core_seconds:.1f}",
+                        f"{p.speedup:.1f}×",
+                        f"{p.prove_seconds / p.operations:.2f}",
+                    )
+                    for p in report.provers
+                ],
+            ),
+            "",
+            "## Ledger",
+            "",
+            "Signed transfers through validation and application on one core, signature check and both tree paths "
+            f"included: **{report.ledger_transfers_per_second:,.0f}** a second.",
+            "",
+        ]
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    return [
+        "| " + " | ".join(head) + " |",
+        "|" + "---|" + "--:|" * (len(head) - 1),
+        *("| " + " | ".join(row) + " |" for row in rows),
+    ]
+
+
+def _machine() -> str:
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"

@@ -1,0 +1,161 @@
+"""What the commands in `scripts/` share: options, the connected chain, accounts, and errors as one line.
+
+May import everything; Ape and slow modules only inside functions, since `ape run` imports every script at each start.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from layer2.chain.connection import Chain
+    from layer2.chain.deployment import Deployment
+    from layer2.chain.rollup import Rollup
+    from layer2.chain.signer import Signer
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+EXPECTED_FAILURE = 1
+"""Exit code when the program did what it should and the answer is no; click uses 2 for wrong usage."""
+
+
+def reports_errors(function: F) -> F:
+    """Make a command end with one line and exit code 1 for everything that a user can put right."""
+
+    @functools.wraps(function)
+    def wrapped(*arguments: Any, **options: Any) -> Any:
+        from ape.exceptions import ApeException
+        from requests import RequestException
+
+        from layer2.actors.errors import ActorError
+        from layer2.chain.errors import ChainError
+        from layer2.crypto.errors import CryptoError
+        from layer2.ledger.errors import LedgerError
+        from layer2.node.client import RelayerClientError
+        from layer2.node.server import ServerError
+        from layer2.node.wire import WireError
+        from layer2.toolchain import ToolMissingError
+        from layer2.wallet.units import WalletError
+        from layer2.zk.build import BuildError
+        from layer2.zk.keys import KeyFileError
+        from layer2.zk.prover import ProofError
+        from layer2.zk.witness import WitnessError
+
+        try:
+            return function(*arguments, **options)
+        except (
+            ActorError,
+            ApeException,
+            BuildError,
+            ChainError,
+            CryptoError,
+            KeyFileError,
+            LedgerError,
+            ProofError,
+            RelayerClientError,
+            RequestException,
+            ServerError,
+            ToolMissingError,
+            WalletError,
+            WireError,
+            WitnessError,
+        ) as error:
+            raise click.ClickException(str(error)) from error
+
+    return wrapped  # type: ignore[return-value]
+
+
+def deployment_option(function: F) -> F:
+    """--deployment: the address file."""
+    return click.option(
+        "--deployment",
+        "deployment_file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Deployment file.  [default: deploy/<chain id>.json]",
+    )(function)
+
+
+def account_option(function: F) -> F:
+    """--account: who signs on L1."""
+    return click.option(
+        "--account",
+        "account_name",
+        help="Who signs on L1: alias of an Ape account (`ape accounts list`), or on a local chain the number of a test "
+        "account.  [default on local chains: 0]",
+    )(function)
+
+
+def relayer_option(function: F) -> F:
+    """--relayer: where the service is."""
+    from layer2.node.client import DEFAULT_URL
+
+    return click.option(
+        "--relayer", "relayer_url", default=DEFAULT_URL, show_default=True, help="Address of a relayer's service."
+    )(function)
+
+
+def connected_chain() -> Chain:
+    """The chain that Ape is connected to by --network."""
+    from ape import networks
+
+    from layer2.chain.connection import Chain
+
+    provider: Any = networks.provider
+    chain = Chain(provider.web3, str(getattr(provider, "uri", provider.name)))
+    chain.require(None)
+    return chain
+
+
+def open_deployment(chain: Chain, path: Path | None) -> Deployment:
+    """The deployment file given, or that of the connected chain. Raises ChainError."""
+    from layer2.chain import deployment
+
+    return deployment.read(path or deployment.path_of(chain.chain_id()))
+
+
+def connected_rollup(path: Path | None) -> Rollup:
+    """The rollup of a deployment file on the connected chain, verified. Compiles the contracts if need be."""
+    from layer2.chain.rollup import open_rollup
+
+    compile_contracts()
+    chain = connected_chain()
+    return open_rollup(chain, open_deployment(chain, path))
+
+
+def compile_contracts() -> None:
+    """Let Ape compile what has changed, so that the ABIs are there."""
+    from ape import project
+
+    if project.contracts.get("ZKRollup") is None:
+        raise click.ClickException("the contracts do not compile: run `ape compile` and look at its errors")
+
+
+def signer(name: str | None, chain: Chain) -> Signer:
+    """The account of --account. Raises click's errors when there is none."""
+    from ape import accounts
+
+    from layer2.chain.connection import LOCAL_CHAIN_IDS
+    from layer2.chain.signer import ApeSigner
+
+    is_local = chain.chain_id() in LOCAL_CHAIN_IDS
+    if name is None:
+        if not is_local:
+            raise click.UsageError("give --account: the alias of an Ape account (`ape accounts list`)")
+        name = "0"
+    if name.isascii() and name.isdigit():
+        if not is_local:
+            raise click.UsageError(f"--account {name} is a test account, whose key everybody knows: use an alias")
+        if int(name) >= len(accounts.test_accounts):
+            raise click.UsageError(
+                f"--account {name}: there are {len(accounts.test_accounts)} test accounts, from 0 on"
+            )
+        return ApeSigner(accounts.test_accounts[int(name)])
+    if name not in accounts.aliases:
+        known = ", ".join(sorted(accounts.aliases)) or "none yet"
+        raise click.UsageError(f"--account {name}: no such alias (there are: {known}); `ape accounts import {name}`")
+    return ApeSigner(accounts.load(name))

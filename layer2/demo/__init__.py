@@ -1,0 +1,1 @@
+"""The demonstration: the whole workflow of the rollup on a local chain. May import everything but scripts."""

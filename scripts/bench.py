@@ -1,0 +1,43 @@
+"""`ape run bench`: measures constraints, gas, provers and ledger, and writes the results into docs/."""
+
+import click
+
+
+@click.command()
+def cli() -> None:
+    """Measure constraints, gas, provers and the ledger; write docs/benchmarks.md, its JSON and its picture.
+
+    Starts a local chain of its own. Takes about five minutes on two cores; needs `make circuits`.
+    """
+    from ape import accounts, chain, networks
+
+    from layer2.actors.errors import RelayerError
+    from layer2.actors.proving import SegmentProver
+    from layer2.benchmarks.gas import GasBench, GasReport
+    from layer2.benchmarks.report import markdown, measure, write
+    from layer2.chain.connection import Chain
+    from layer2.chain.deploying import RollupConfig, deploy
+    from layer2.chain.errors import ChainError
+    from layer2.chain.rollup import Rollup
+    from layer2.chain.signer import ApeSigner
+    from layer2.toolchain import PROJECT
+    from layer2.zk.build import DEFAULT_CIRCUITS, BuildError, verifying_keys
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    def gas() -> GasReport:
+        with networks.parse_network_choice("ethereum:local:foundry"):
+            local, signer = Chain(chain.provider.web3), ApeSigner(accounts.test_accounts[0])
+            deployed = deploy(local, signer, verifying_keys(DEFAULT_CIRCUITS), RollupConfig(), progress=say)
+            prover = SegmentProver.load(DEFAULT_CIRCUITS, bar=True)
+            return GasBench(Rollup(local, deployed.deployment), signer, DEFAULT_CIRCUITS, prover, say).run()
+
+    try:
+        report = measure(gas, say)
+    except (BuildError, ChainError, RelayerError) as error:
+        raise click.ClickException(str(error)) from error
+    paths = write(report)
+    click.echo(markdown(report, paths[-1].name))
+    for path in paths:
+        click.echo(f"written: {path.relative_to(PROJECT)}", err=True)

@@ -1,0 +1,51 @@
+"""`ape run demo`: the whole workflow on a fresh local chain, with real proofs."""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+from ape.cli import ConnectedProviderCommand
+
+from layer2 import cli as common
+from layer2.toolchain import PROJECT
+
+
+@click.command(cls=ConnectedProviderCommand, name="demo")
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=PROJECT / "build" / "demo" / "gas-per-transfer.png",
+    help="Where to save gas per transfer by batch size.  [default: build/demo/gas-per-transfer.png]",
+)
+@common.reports_errors
+def cli(picture: Path) -> None:
+    """Show everything: bridge in, collect, prove, verify (and forgeries refused), bridge out, rebuild.
+
+    Needs a local chain (Ape starts Anvil by itself) and the default circuits (`make circuits`). Takes about a minute.
+    Exit code 0 only if all of its checks hold.
+    """
+    from ape import accounts
+
+    from layer2.chain.connection import LOCAL_CHAIN_IDS
+    from layer2.chain.signer import ApeSigner
+    from layer2.demo.narrator import Narrator
+    from layer2.demo.story import Cast, Story
+
+    started = time.monotonic()
+    common.compile_contracts()
+    chain = common.connected_chain()
+    if chain.chain_id() not in LOCAL_CHAIN_IDS:
+        raise click.ClickException(
+            f"chain {chain.chain_id()} is not local: run it with --network ethereum:local:foundry"
+        )
+    cast = Cast(*(ApeSigner(account) for account in accounts.test_accounts[:5]))
+    narrator = Narrator()
+    with tempfile.TemporaryDirectory(prefix="layer2-demo-") as folder:
+        good = Story(chain, cast, Path(folder), picture, narrator, bar=sys.stderr.isatty()).run()
+    click.echo()
+    seconds = time.monotonic() - started
+    if not good:
+        raise click.ClickException(f"{len(narrator.failed)} of {narrator.checks} checks do not hold")
+    click.secho(f"All {narrator.checks} checks hold. {seconds:.0f} seconds.", fg="green", bold=True)

@@ -1,0 +1,65 @@
+"""`ape run deploy`: puts the rollup on the connected chain and writes deploy/<chain id>.json."""
+
+from pathlib import Path
+
+import click
+from ape.cli import ConnectedProviderCommand
+
+from layer2 import cli as common
+
+
+@click.command(cls=ConnectedProviderCommand, name="deploy")
+@common.account_option
+@click.option("--operator", help="L1 address with priority in submitting batches.  [default: the deployer]")
+@click.option(
+    "--keys",
+    "keys_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Verifying keys of both circuits.  [default: contracts/zk/generated/verifying_keys.json]",
+)
+@click.option("--inclusion-deadline", default=24 * 3600, show_default=True, help="Seconds a queue entry may wait.")
+@click.option("--queue-quota", default=20, show_default=True, help="Queue entries that a late batch must take.")
+@click.option("--priority-timeout", default=3 * 24 * 3600, show_default=True, help="Seconds until anyone may submit.")
+@click.option(
+    "--max-batch-age", default=2 * 3600, show_default=True, help="Seconds from planning a batch to its block."
+)
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write instead.")
+@common.reports_errors
+def cli(
+    account_name: str | None,
+    operator: str | None,
+    keys_file: Path | None,
+    inclusion_deadline: int,
+    queue_quota: int,
+    priority_timeout: int,
+    max_batch_age: int,
+    output: Path | None,
+) -> None:
+    """Deploy token registry, batch verifier and rollup; on a local chain also a test USDC that anyone may mint.
+
+    Development keys are refused on any other chain: `ape run ceremony` makes real ones.
+    """
+    from layer2.chain import deployment
+    from layer2.chain.deploying import RollupConfig, deploy
+    from layer2.crypto.addresses import address_to_int
+    from layer2.zk.build import GENERATED
+    from layer2.zk.keys import VerifyingKeys
+
+    if operator is not None:
+        address_to_int(operator)
+    common.compile_contracts()
+    chain = common.connected_chain()
+    signer = common.signer(account_name, chain)
+    keys = VerifyingKeys.from_json(keys_file or GENERATED / "verifying_keys.json")
+    config = RollupConfig(inclusion_deadline, queue_quota, priority_timeout, max_batch_age)
+    made = deploy(chain, signer, keys, config, operator=operator, progress=click.echo)
+    path = deployment.write(made.deployment, output)
+    d = made.deployment
+    click.echo(f"rollup    {d.rollup} in block {d.block} of chain {d.chain_id}")
+    click.echo(f"registry  {d.registry}\nverifier  {d.verifier}\noperator  {d.operator}")
+    for token in d.tokens:
+        click.echo(f"{token.symbol:9} {token.address} (token {token.id})")
+    click.echo(f"gas       {', '.join(f'{name} {gas:,}' for name, gas in made.gas.items())}")
+    if d.development_keys:
+        click.secho("development keys: anybody can forge proofs; for local chains only", fg="yellow")
+    click.echo(f"written   {path}")

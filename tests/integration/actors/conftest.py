@@ -1,0 +1,37 @@
+"""A chain for all tests of a module, with a fresh world in the same state for each."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.anvil import Anvil
+from tests.support.world import World
+
+
+@pytest.fixture(scope="module")
+def anvil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Anvil]:
+    with Anvil(tmp_path_factory.mktemp("anvil") / "log") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def _new_world(anvil: Anvil, tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World.create(anvil, tmp_path_factory.mktemp("new"))
+
+
+@pytest.fixture(scope="module")
+def _open_world(_new_world: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+    _new_world.open_accounts()
+    return _new_world
+
+
+@pytest.fixture
+def world(_open_world: World, tmp_path: Path) -> Iterator[World]:
+    """Alice has account 1 with 100 USDC, Bob 2 with 50, Carol 3 with 20; nothing waits. The database is empty."""
+    snapshot = _open_world.anvil.snapshot()
+    _open_world.folder = tmp_path
+    yield _open_world
+    _open_world.anvil.automine(True)
+    _open_world.anvil.drop_all()
+    _open_world.anvil.revert(snapshot)

@@ -1,0 +1,152 @@
+"""The commands as a user types them: `ape run …` in a process of its own. Mistakes get one line and an exit code."""
+
+import json
+import os
+import re
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from layer2.chain import deployment
+from layer2.chain.rollup import Rollup
+from layer2.chain.sending import send
+from layer2.crypto.eddsa import PrivateKey
+from layer2.node.client import RelayerClient
+from layer2.toolchain import PROJECT
+from layer2.zk.build import TEST_CIRCUITS, verifying_keys
+from tests.support.anvil import Anvil, signer
+
+APE = Path(sys.executable).with_name("ape")
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    """The output of a command that ends with an exit code; there never is a stack trace."""
+    done = subprocess.run([APE, "run", *arguments], cwd=PROJECT, capture_output=True, text=True, check=False)
+    output = done.stdout + done.stderr
+    assert done.returncode == code, output
+    assert "Traceback" not in output
+    return output
+
+
+@pytest.fixture(scope="module")
+def anvil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Anvil]:
+    with Anvil(tmp_path_factory.mktemp("anvil") / "log") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def network(anvil: Anvil) -> list[str]:
+    return ["--network", f"ethereum:local:{anvil.url}"]
+
+
+@pytest.fixture(scope="module")
+def file(anvil: Anvil, network: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A deployment with the small circuits, made by the command."""
+    folder = tmp_path_factory.mktemp("deploy")
+    keys = folder / "keys.json"
+    keys.write_text(verifying_keys(TEST_CIRCUITS).to_json())
+    output = run("deploy", *network, "--keys", str(keys), "--output", str(folder / "rollup.json"))
+    assert "development keys: anybody can forge proofs" in output
+    deployment.verify(anvil.chain, deployment.read(folder / "rollup.json"))
+    return folder / "rollup.json"
+
+
+@pytest.mark.parametrize("name", ["deploy", "relayer", "wallet", "rebuild", "demo"])
+def test_help(name: str) -> None:
+    command = runpy.run_path(str(PROJECT / "scripts" / f"{name}.py"))["cli"]
+    commands = [[], *([sub] for sub in getattr(command, "commands", {}))]
+    for arguments in commands:
+        shown = CliRunner().invoke(command, [*arguments, "--help"])
+        assert shown.exit_code == 0, shown.output
+        assert len(shown.output.splitlines()) > 4
+
+
+def test_mistakes(anvil: Anvil, network: list[str], file: Path, tmp_path: Path) -> None:
+    rollup = ["--deployment", str(file)]
+    nobody = ["--relayer", "http://127.0.0.1:9"]
+    cases = [
+        (["rebuild", *network, "--deployment", str(tmp_path / "none.json")], 1, "there is no deployment file"),
+        (["deploy", *network, "--operator", "0x12"], 1, "'0x12' is not an address"),
+        (["wallet", "balance", *network, *rollup, *nobody], 1, "no relayer answers at http://127.0.0.1:9"),
+        (["wallet", "deposit", "x", *network, *rollup, *nobody, "--new-account"], 1, "amount 'x' is not a number"),
+        (["wallet", "send", "1", *network, *rollup, *nobody], 2, "give --to ACCOUNT"),
+        (["wallet", "key", *network, *rollup, "--account", "nobody-at-all"], 2, "no such alias"),
+        (["relayer", *network, *rollup, "--circuits", str(tmp_path), "--once"], 1, "is missing: run `make"),
+    ]
+    for arguments, code, message in cases:
+        assert message in run(*arguments, code=code)
+
+
+def test_from_deposit_to_payout(anvil: Anvil, network: list[str], file: Path, tmp_path: Path) -> None:
+    database = tmp_path / "relayer.sqlite"
+    common = [*network, "--deployment", str(file)]
+    options = ["--port", "0", "--batch-timeout", "0", "--interval", "0.2", "--serve-withdrawals"]
+    process = subprocess.Popen(
+        [APE, "run", "relayer", *common, "--database", str(database), *options],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        lines: list[str] = []
+        for line in process.stdout:
+            lines.append(line)
+            if "listening on" in line:
+                break
+        assert lines, "the relayer says nothing"
+        (url,) = re.findall(r"listening on (\S+);", lines[-1])
+        alice = [*common, "--relayer", url, "--account", "1"]
+
+        def reached(batch: int) -> None:
+            for _ in range(100):
+                if RelayerClient(url).overview()["batch"] == batch:
+                    return
+                time.sleep(0.5)
+            raise AssertionError(f"batch {batch} does not come")
+
+        run("wallet", "faucet", "100", *alice)
+        assert "queue entry 0" in run("wallet", "deposit", "100", "--token", "USDC", *alice)
+        reached(1)
+        assert "verified in batch 2" in run(
+            "wallet", "send", "10", "--token", "USDC", "--to", "1", "--wait", "60", *alice
+        )
+        assert "verified in batch 3" in run("wallet", "withdraw", "60", "--token", "USDC", "--wait", "60", *alice)
+        assert "account 1: 40 USDC, nonce 2" in run("wallet", "balance", *alice)
+
+        # Mallory opens an account that names Alice as its owner, with a key of Mallory's: nothing goes there.
+        rollup = Rollup(anvil.chain, deployment.read(file))
+        bait = rollup.deposit_call(0, 10**9, signer(1).address, 0, PrivateKey.from_seed(b"m" * 32).public_key)
+        send(anvil.chain, signer(4), rollup.address, bait, value=10**9)
+        reached(4)
+        shown = run("wallet", "balance", *alice)
+        assert "account 2: 0.000000001 ETH, obeys ANOTHER KEY: pay nothing into it" in shown
+        owner, key = re.findall(r"^(?:owner|key) +(\S+)$", run("wallet", "key", *alice), re.MULTILINE)
+        payee = ["--to-owner", owner, "--to-key", key]
+        run("wallet", "deposit", "2", "--token", "ETH", *alice)
+        reached(5)
+        assert "account 3: 2 ETH, nonce 0" in run("wallet", "balance", *alice)
+        send_ether = ["wallet", "send", "1", "--token", "ETH", *alice]
+        assert "which is not the payee named" in run(*send_ether, "--to", "2", *payee, code=1)
+        run(*send_ether, "--to", "3", *payee, "--wait", "60")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+        assert "paid out" in process.stdout.read()
+    finally:
+        process.kill()
+        process.wait()
+    output = tmp_path / "state.json"
+    assert "the same as the contract's" in run("rebuild", *common, "--output", str(output))
+    accounts = json.loads(output.read_text())["accounts"]
+    balances = [(account["index"], account["balance"]) for account in accounts]
+    assert balances == [(1, "40000000"), (2, str(10**9)), (3, str(2 * 10**18))]
+    once = run("relayer", *common, "--database", str(database), "--once")
+    assert "nothing left to do; batch 6" in once

@@ -1,0 +1,423 @@
+"""The relayer on a real chain with real proofs of the small circuits."""
+
+from dataclasses import replace
+
+import pytest
+
+from layer2.actors.errors import RefusedError, StoreError
+from layer2.actors.store import ProposalState, Store
+from layer2.chain.deploying import deploy_contract
+from layer2.chain.sending import send
+from layer2.crypto.eddsa import PrivateKey
+from layer2.ledger.operations import Operation
+from tests.support.anvil import signer
+from tests.support.world import UNIT, USDC, World
+
+
+def balances(relayer) -> list[int]:
+    return [account.balance for _, account in relayer.position.state.accounts()]
+
+
+# -------------------------------------------------------------------- intake
+
+
+def cases(world: World):
+    """What the relayer must refuse, with its name for the reason."""
+    good = world.transfer(world.alice, world.bob, 10 * UNIT, 0)
+    yield "invalid_signature", replace(good, signature=world.transfer(world.alice, world.bob, 9 * UNIT, 0).signature)
+    yield "invalid_signature", replace(good, nonce=1)
+    yield "invalid_signature", replace(good, operation=replace(good.operation, token=0, account=2, to=1))  # see below
+    yield "unknown_account", replace(good, operation=replace(good.operation, account=200))
+    yield "unknown_account", replace(good, operation=replace(good.operation, account=0))
+    yield "token_mismatch", world.transfer(world.alice, world.bob, 10 * UNIT, 0, token=0)
+    yield "unknown_recipient", world.transfer(world.alice, replace(world.bob, account=9), UNIT, 0)
+    yield "recipient_owner_mismatch", world.transfer(world.alice, replace(world.bob, account=3), UNIT, 0)
+    stranger = replace(world.bob, key=PrivateKey.from_seed(bytes(32)))
+    yield "recipient_key_mismatch", world.transfer(world.alice, stranger, UNIT, 0)
+    yield "invalid_signature", replace(good, recipient_key=stranger.key.public_key)
+    yield "insufficient_balance", world.transfer(world.alice, world.bob, 100 * UNIT, 0, fee=1)
+    yield "insufficient_balance", world.withdrawal(world.alice, 100 * UNIT + 1, 0)
+    yield "amount_not_representable", world.transfer(world.alice, world.bob, (1 << 35) + 1, 0)
+    yield "expired", world.transfer(world.alice, world.bob, UNIT, 0, expiry=1_000_000_000)
+    yield "nonce_too_far", world.transfer(world.alice, world.bob, UNIT, 64)
+    operation = replace(Operation.transfer(1, 2, USDC, UNIT), owner=7)
+    yield "malformed", world.sign(world.alice, operation, 0, world.bob)
+
+
+def test_refuses(world: World) -> None:
+    with world.relayer() as relayer:
+        relayer.step()
+        for code, signed in cases(world):
+            if code == "invalid_signature" and signed.operation.token == 0:
+                code = "token_mismatch"
+            with pytest.raises(RefusedError) as caught:
+                relayer.submit(signed)
+            assert caught.value.code == code, f"{caught.value}"
+        assert relayer.overview().pending == 0
+
+
+def test_refuses_a_fee_below_the_minimum(world: World) -> None:
+    with world.relayer(minimum_fees={USDC: 1000}) as relayer:
+        relayer.step()
+        with pytest.raises(RefusedError, match="minimum of 1000") as caught:
+            relayer.submit(world.transfer(world.alice, world.bob, UNIT, 0, fee=900))
+        assert caught.value.code == "fee_too_low"
+        relayer.submit(world.transfer(world.alice, world.bob, UNIT, 0, fee=1000))
+
+
+def test_refuses_what_waiting_operations_have_spent(world: World) -> None:
+    with world.relayer() as relayer:
+        relayer.step()
+        relayer.submit(world.transfer(world.alice, world.bob, 60 * UNIT, 0))
+        with pytest.raises(RefusedError, match="60000000 that waits"):
+            relayer.submit(world.transfer(world.alice, world.bob, 60 * UNIT, 1))
+        relayer.submit(world.transfer(world.alice, world.bob, 40 * UNIT, 1))
+        assert relayer.account(1).next_nonce == 2
+
+
+def test_refuses_a_nonce_twice_and_takes_the_same_operation_once(world: World) -> None:
+    with world.relayer() as relayer:
+        relayer.step()
+        signed = world.transfer(world.alice, world.bob, UNIT, 0)
+        assert relayer.submit(signed) == relayer.submit(signed)
+        with pytest.raises(RefusedError) as caught:
+            relayer.submit(world.transfer(world.alice, world.bob, 2 * UNIT, 0))
+        assert caught.value.code == "nonce_taken"
+        assert relayer.overview().pending == 1
+
+
+def test_refuses_when_the_pool_is_full(world: World) -> None:
+    with world.relayer(max_pending=1) as relayer:
+        relayer.step()
+        relayer.submit(world.transfer(world.alice, world.bob, UNIT, 0))
+        with pytest.raises(RefusedError) as caught:
+            relayer.submit(world.transfer(world.bob, world.alice, UNIT, 0))
+        assert caught.value.code == "pool_full"
+
+
+def test_many_at_once_are_checked_by_several_processes(world: World) -> None:
+    with world.relayer(workers=2, max_pending_per_account=200) as relayer:
+        relayer.step()
+        operations = [world.transfer(world.alice, world.bob, 1000, nonce) for nonce in range(100)]
+        operations[50] = replace(operations[50], signature=operations[51].signature)
+        results = relayer.submit_many(operations)
+        assert [n for n, result in enumerate(results) if isinstance(result, RefusedError)] == [50]
+        assert results[50].code == "invalid_signature"
+        assert relayer.overview().pending == 99
+
+
+# -------------------------------------------------------------------- batches
+
+
+def test_workflow(world: World) -> None:
+    with world.relayer() as relayer:
+        relayer.step()
+        before = relayer.position
+        key = relayer.submit(world.transfer(world.alice, world.bob, 10 * UNIT, 0))
+        out = relayer.submit(world.withdrawal(world.carol, 5 * UNIT, 0, fee=1000))
+        assert relayer.status(key).state == "pending"
+        relayer.run_until_idle()
+        assert relayer.position.batch_id == before.batch_id + 1
+        assert relayer.position.state.root == world.rollup.tip().state_root != before.state.root
+        assert balances(relayer) == [90 * UNIT, 60 * UNIT, 15 * UNIT - 1000]
+        assert relayer.status(key).state == relayer.status(out).state == "verified"
+        assert relayer.status(key).batch_id == relayer.position.batch_id
+        assert world.rollup.payout(world.carol.signer.address, USDC) == 5 * UNIT
+        assert world.rollup.payout(world.operator.address, USDC) == 1000
+
+
+def test_transfers_go_into_compact_segments(world: World) -> None:
+    with world.relayer() as relayer:
+        relayer.step()
+        for nonce in range(3):
+            relayer.submit(world.transfer(world.alice, world.bob, UNIT, nonce))
+        relayer.run_until_idle()
+    with Store(world.folder / world.database) as store:
+        (proposal,) = store.proposals()
+        assert len(proposal.proofs) == 2
+        # Two segments: circuit, count, root, number of fees; 2 · 1 + 6 bytes a transfer at 4 levels.
+        assert len(proposal.data) == 5 + 2 * (1 + 2 + 32 + 1) + 3 * 8
+
+
+def test_a_later_operation_does_not_overtake_an_earlier_one(world: World) -> None:
+    with world.relayer() as relayer:
+        relayer.step()
+        first = relayer.submit(world.transfer(world.alice, world.bob, UNIT, 0))
+        second = relayer.submit(world.withdrawal(world.alice, UNIT, 1))
+        third = relayer.submit(world.transfer(world.alice, world.bob, UNIT, 2))
+        relayer.run_until_idle()
+        batches = [relayer.status(key).batch_id for key in (first, second, third)]
+        assert batches == [2, 3, 3]
+        assert balances(relayer) == [97 * UNIT, 52 * UNIT, 20 * UNIT]
+
+
+def test_operations_given_out_of_order_are_executed_by_nonce(world: World) -> None:
+    with world.relayer(batch_timeout=1000, max_batch_size=2) as relayer:
+        relayer.step()
+        later = relayer.submit(world.transfer(world.alice, world.bob, UNIT, 1))
+        assert relayer.run_until_idle()[-1].planned is None
+        earlier = relayer.submit(world.transfer(world.alice, world.bob, UNIT, 0))
+        relayer.run_until_idle()
+        assert relayer.status(later).state == relayer.status(earlier).state == "verified"
+
+
+def test_a_batch_waits_for_its_timeout(world: World) -> None:
+    moment = [1000.0 + 2**33]
+    world_now, world.now = world.now, lambda: moment[0]
+    try:
+        with world.relayer(batch_timeout=30, max_batch_size=4) as relayer:
+            relayer.step()
+            relayer.submit(world.transfer(world.alice, world.bob, UNIT, 0))
+            moment[0] += 29
+            assert relayer.step().planned is None
+        with world.relayer(batch_timeout=30, max_batch_size=4) as relayer:
+            moment[0] += 1
+            assert relayer.step().planned is not None
+    finally:
+        world.now = world_now
+
+
+def test_an_urgent_queue_entry_does_not_wait_for_the_timeout(world: World) -> None:
+    with world.relayer(batch_timeout=10**6) as relayer:
+        world.deposit(world.alice, UNIT, account=1)
+        assert relayer.step().planned is None
+        world.anvil.warp(world.deployment.inclusion_deadline // 2 + 60)
+        relayer.run_until_idle()
+        assert balances(relayer)[0] == 101 * UNIT
+
+
+def test_a_forced_withdrawal_leaves_a_waiting_transfer_behind(world: World) -> None:
+    with world.relayer(batch_timeout=10**6, pending_timeout=0) as relayer:
+        relayer.step()
+        key = relayer.submit(world.transfer(world.alice, world.bob, 10 * UNIT, 0))
+    world.force(world.alice, 1)
+    with world.relayer(pending_timeout=0) as relayer:
+        relayer.run_until_idle()
+        assert balances(relayer) == [0, 50 * UNIT, 20 * UNIT]
+        status = relayer.status(key)
+        assert status.state == "dropped"
+        assert "account 1 holds 0" in status.reason
+        assert world.rollup.payout(world.alice.signer.address, USDC) == 100 * UNIT
+
+
+def test_an_expired_operation_is_dropped_with_the_reason(world: World) -> None:
+    expiry = world.chain.head().timestamp + 600
+    with world.relayer(batch_timeout=10**6) as relayer:
+        relayer.step()
+        key = relayer.submit(world.transfer(world.alice, world.bob, UNIT, 0, expiry=expiry))
+        world.anvil.warp(700)
+        assert relayer.step().planned is None
+        status = relayer.status(key)
+        assert status.state == "dropped"
+        assert f"expired at {expiry}" in status.reason
+
+
+def test_transfer_to_new_and_key_change(world: World) -> None:
+    key = PrivateKey.from_seed(bytes(31) + b"\1")
+    with world.relayer() as relayer:
+        relayer.step()
+        new = Operation.transfer_to_new(1, USDC, 7 * UNIT, world.carol.owner, key.public_key)
+        relayer.submit(world.sign(world.alice, new, 0))
+        relayer.submit(world.sign(world.bob, Operation.key_change(2, USDC, key.public_key), 0))
+        relayer.run_until_idle()
+        assert balances(relayer) == [93 * UNIT, 50 * UNIT, 20 * UNIT, 7 * UNIT]
+        assert [view.index for view in relayer.accounts_of(world.carol.owner)] == [3, 4]
+        with pytest.raises(RefusedError) as caught:
+            relayer.submit(world.transfer(world.bob, world.alice, UNIT, 1))
+        assert caught.value.code == "invalid_signature"
+        relayer.submit(world.transfer(replace(world.bob, key=key), world.alice, UNIT, 1))
+
+
+def test_too_old_a_plan_is_made_anew(world: World) -> None:
+    with world.relayer() as relayer:
+        relayer.step()
+        key = relayer.submit(world.transfer(world.alice, world.bob, UNIT, 0))
+
+    def stop(point: str) -> None:
+        if point == "planned":
+            raise KeyboardInterrupt
+
+    with world.relayer(stop) as relayer, pytest.raises(KeyboardInterrupt):
+        relayer.step()
+    world.anvil.warp(world.deployment.max_batch_age)
+    with world.relayer() as relayer:
+        report = relayer.step()
+        assert "too old" in report.abandoned[0][1]
+        relayer.run_until_idle()
+        assert relayer.status(key).state == "verified"
+
+
+# -------------------------------------------------------------------- other relayers
+
+
+def test_a_batch_lost_to_another_relayer_is_planned_anew(world: World) -> None:
+    def stop(point: str) -> None:
+        if point == "proven":
+            raise KeyboardInterrupt
+
+    with world.relayer() as relayer:
+        relayer.step()
+        mine = relayer.submit(world.transfer(world.alice, world.bob, 10 * UNIT, 0))
+        shared = world.transfer(world.bob, world.carol, 3 * UNIT, 0)
+        both = relayer.submit(shared)
+    with world.relayer(stop) as relayer, pytest.raises(KeyboardInterrupt):
+        relayer.step()
+    with world.relayer(database="other.sqlite") as other:
+        other.step()
+        other.submit(shared)
+        other.run_until_idle()
+    with world.relayer() as relayer:
+        report = relayer.step()
+        assert "L1 is at batch 2" in report.abandoned[0][1]
+        assert relayer.status(both).batch_id == 2
+        relayer.run_until_idle()
+        assert relayer.status(mine).batch_id == 3
+        assert balances(relayer) == [90 * UNIT, 57 * UNIT, 23 * UNIT]
+
+
+def test_an_operation_whose_nonce_another_relayer_used_is_dropped(world: World) -> None:
+    with world.relayer(batch_timeout=10**6) as relayer:
+        relayer.step()
+        key = relayer.submit(world.transfer(world.alice, world.bob, 10 * UNIT, 0))
+        with world.relayer(database="other.sqlite") as other:
+            other.step()
+            other.submit(world.transfer(world.alice, world.carol, UNIT, 0))
+            other.run_until_idle()
+        relayer.step()
+        status = relayer.status(key)
+        assert status.state == "dropped"
+        assert "batch 2 used nonce 0" in status.reason
+
+
+def test_others_wait_until_the_operator_has_been_idle(world: World) -> None:
+    other = signer(4)
+    with world.relayer(sender=other) as relayer:
+        relayer.step()
+        key = relayer.submit(world.transfer(world.alice, world.bob, 10 * UNIT, 0))
+        report = relayer.step()
+        assert report.planned is None
+        assert "only the operator" in report.waiting_for
+        world.anvil.warp(world.deployment.priority_timeout + 10)
+        relayer.run_until_idle()
+        assert relayer.status(key).state == "verified"
+
+
+def test_others_submit_while_the_operator_leaves_the_queue_overdue(world: World) -> None:
+    with world.relayer(sender=signer(4), database="other.sqlite") as other:
+        other.step()
+        world.force(world.bob, 2)
+        world.anvil.warp(world.deployment.inclusion_deadline // 2)
+        other.submit(world.transfer(world.alice, world.carol, UNIT, 0))
+        report = other.step()
+        assert report.planned is None
+        assert "only the operator" in report.waiting_for
+        world.anvil.warp(world.deployment.inclusion_deadline // 2 + 10)
+        assert world.chain.head().timestamp < world.rollup.view("operatorLastSeen") + world.deployment.priority_timeout
+        other.run_until_idle()
+        assert world.rollup.payout(world.bob.signer.address, USDC) == 50 * UNIT
+        # The queue is empty: the operator's priority is back.
+        other.submit(world.transfer(world.alice, world.carol, UNIT, 1))
+        report = other.step()
+        assert report.planned is None
+        assert "only the operator" in report.waiting_for
+
+
+# -------------------------------------------------------------------- payouts
+
+
+def test_withdrawals_are_paid_out_on_behalf(world: World) -> None:
+    before = world.l1_usdc(world.bob)
+    with world.relayer(serve_withdrawals=True) as relayer:
+        relayer.step()
+        relayer.submit(world.withdrawal(world.bob, 20 * UNIT, 0, fee=1000))
+        relayer.run_until_idle()
+        assert world.l1_usdc(world.bob) - before == 20 * UNIT
+        # The relayer's own fees are for it to claim.
+        assert world.rollup.payout(world.operator.address, USDC) == 1000
+
+
+def test_a_payout_that_its_owner_claims_first_is_no_trouble(world: World) -> None:
+    with world.relayer() as relayer:
+        relayer.step()
+        relayer.submit(world.withdrawal(world.bob, 20 * UNIT, 0))
+        relayer.run_until_idle()
+    claim = world.rollup.withdraw_call(USDC, world.bob.signer.address)
+    send(world.chain, world.bob.signer, world.rollup.address, claim)
+    with world.relayer(serve_withdrawals=True) as relayer:
+        relayer.run_until_idle()
+    with Store(world.folder / world.database) as store:
+        assert store.unserved_payouts() == []
+        assert store.open_letters() == []
+
+
+@pytest.mark.parametrize("payee", ["RevertingPayee", "GasBurningPayee"])
+def test_attack_payee_that_refuses_or_burns_gas_keeps_nobody_else_waiting(world: World, payee: str) -> None:
+    contract, _ = deploy_contract(world.chain, world.operator, payee)
+    # Whoever deposits for a contract can give it any key, here Carol's own.
+    call = world.rollup.deposit_call(0, 10**9, contract, 0, world.carol.key.public_key)
+    send(world.chain, world.carol.signer, world.rollup.address, call, value=10**9)
+    before = world.l1_usdc(world.bob)
+    with world.relayer(serve_withdrawals=True) as relayer:
+        relayer.run_until_idle()
+        out = Operation.withdrawal(4, 0, 10**9, int(contract, 16))
+        relayer.submit(world.sign(world.carol, out, 0))
+        relayer.submit(world.withdrawal(world.bob, 20 * UNIT, 0))
+        nonce = world.chain.nonce(world.operator.address)
+        relayer.run_until_idle()
+        assert world.l1_usdc(world.bob) - before == 20 * UNIT
+        assert world.rollup.payout(contract, 0) == 10**9
+        # It goes on with the next batch.
+        key = relayer.submit(world.transfer(world.alice, world.bob, UNIT, 0))
+        relayer.run_until_idle()
+        assert relayer.status(key).state == "verified"
+        # The refusing payee cost nothing: these were two batches and one payout.
+        assert world.chain.nonce(world.operator.address) == nonce + 3
+
+
+def test_with_confirmations(world: World) -> None:
+    with world.relayer(confirmations=2) as relayer:
+        world.anvil.mine(2)
+        relayer.step()
+        key = relayer.submit(world.transfer(world.alice, world.bob, UNIT, 0))
+        assert relayer.step().submitted is not None
+        for _ in range(10):
+            if relayer.status(key).state == "verified":
+                break
+            assert relayer.step().planned is None
+            world.anvil.mine()
+        assert relayer.status(key).state == "verified"
+        assert relayer.step().sync.rewound_to is None
+        assert world.rollup.tip().batch_id == relayer.position.batch_id == 2
+
+
+# -------------------------------------------------------------------- database
+
+
+def test_two_relayers_cannot_share_a_database(world: World) -> None:
+    with world.relayer(), pytest.raises(StoreError, match="another process uses it"):
+        Store(world.folder / world.database)
+
+
+def test_the_database_of_another_rollup_is_refused(world: World) -> None:
+    with Store(world.folder / world.database) as store:
+        store.bind("rollup 0x0 on chain 1 with genesis 0x0")
+    with pytest.raises(StoreError, match="belongs to rollup 0x0 on chain 1"), world.relayer():
+        pass
+
+
+def test_a_lost_database_comes_back_from_l1(world: World) -> None:
+    with world.relayer(database="fresh.sqlite") as relayer:
+        relayer.step()
+        assert balances(relayer) == [100 * UNIT, 50 * UNIT, 20 * UNIT]
+        assert relayer.position.state.root == world.rollup.tip().state_root
+
+
+def test_own_batches_keep_their_history(world: World) -> None:
+    with world.relayer() as relayer:
+        relayer.step()
+        relayer.submit(world.transfer(world.alice, world.bob, UNIT, 0))
+        relayer.run_until_idle()
+    with Store(world.folder / world.database) as store:
+        (proposal,) = store.proposals()
+        assert proposal.state is ProposalState.VERIFIED
+        assert proposal.batch_id == 2

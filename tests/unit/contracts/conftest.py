@@ -1,0 +1,127 @@
+"""Deployments and roles that tests of contracts share."""
+
+import pytest
+from ape.api import AccountAPI
+
+from tests.support.batches import Sizes
+from tests.support.toy_keys import Trapdoor
+from tests.support.toy_rollup import ToyRollup
+
+DAY = 24 * 3600
+QUOTA = 3
+PRIORITY_TIMEOUT = 2 * 3600
+MAX_BATCH_AGE = 3600
+
+KEY = (
+    # circomlib's base point B8: on the curve.
+    5299619240641551281634865583518297030282874472190772894086521144482721001553,
+    16950150798460657717958625567821834550301663161624707787222815936182638968203,
+)
+
+
+@pytest.fixture(scope="session")
+def deployer(accounts) -> AccountAPI:
+    return accounts[0]
+
+
+@pytest.fixture(scope="session")
+def operator(accounts) -> AccountAPI:
+    return accounts[1]
+
+
+@pytest.fixture(scope="session")
+def alice(accounts) -> AccountAPI:
+    return accounts[2]
+
+
+@pytest.fixture(scope="session")
+def bob(accounts) -> AccountAPI:
+    return accounts[3]
+
+
+@pytest.fixture(scope="session")
+def mallory(accounts) -> AccountAPI:
+    return accounts[4]
+
+
+@pytest.fixture(scope="session")
+def registry(project, deployer):
+    return deployer.deploy(project.TokenRegistry)
+
+
+@pytest.fixture(scope="session")
+def custody(project, deployer, registry):
+    """Custody without a rollup: the test plays the rollup."""
+    return deployer.deploy(project.CustodyHarness, registry, DAY, QUOTA)
+
+
+@pytest.fixture(scope="session")
+def libraries(project, deployer):
+    return deployer.deploy(project.LibraryHarness)
+
+
+@pytest.fixture(scope="session")
+def usdc(project, deployer):
+    return deployer.deploy(project.TestUSDC)
+
+
+@pytest.fixture(scope="session")
+def usdc_id(registry, usdc, deployer) -> int:
+    registry.register(usdc, sender=deployer)
+    return registry.idOf(usdc)
+
+
+@pytest.fixture(scope="session")
+def sizes() -> Sizes:
+    return Sizes()
+
+
+@pytest.fixture(scope="session")
+def trapdoor() -> Trapdoor:
+    return Trapdoor()
+
+
+@pytest.fixture(scope="session")
+def verifier(project, deployer, trapdoor, sizes):
+    """The verifier with keys whose trapdoor the tests know."""
+    return deployer.deploy(project.BatchVerifier, trapdoor.key(), sizes.astuple())
+
+
+@pytest.fixture
+def at_time(chain):
+    """Makes the next transaction's block have a timestamp."""
+
+    def travel(timestamp: int) -> None:
+        chain.provider.make_request("evm_setNextBlockTimestamp", [timestamp])
+
+    return travel
+
+
+@pytest.fixture
+def list_token(registry, deployer):
+    """Lists a token and returns its id."""
+
+    def register(token) -> int:
+        registry.register(token, sender=deployer)
+        return registry.idOf(token)
+
+    return register
+
+
+@pytest.fixture(scope="session")
+def toy_contract(project, deployer, registry, verifier, operator):
+    return deployer.deploy(
+        project.ZKRollup, registry, verifier, operator, (DAY, QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE)
+    )
+
+
+@pytest.fixture
+def toy(toy_contract, trapdoor, sizes, operator) -> ToyRollup:
+    """A rollup whose verifier's trapdoor the tests know."""
+    return ToyRollup(toy_contract, trapdoor, sizes, operator)
+
+
+@pytest.fixture
+def now(chain) -> int:
+    """A time that is in the past for the next block, but not for the tip."""
+    return chain.blocks.head.timestamp

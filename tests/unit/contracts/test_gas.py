@@ -1,0 +1,89 @@
+"""What submitBatch costs: bounds on the figures in docs/contracts.md, at the default sizes.
+
+Toy keys: the cost does not depend on the keys, and a hundred segments need no hundred real proofs.
+"""
+
+import random
+
+import pytest
+
+from tests.support.batches import OPERATIONS, TRANSFERS, Batch, R, Segment, Sizes, slot, transfer
+from tests.support.toy_rollup import ToyRollup
+from tests.unit.contracts.conftest import DAY, KEY, MAX_BATCH_AGE, PRIORITY_TIMEOUT, QUOTA
+
+DEFAULT = Sizes(12, 6, 5, 4)
+
+
+@pytest.fixture(scope="module")
+def default_contract(project, deployer, registry, operator, trapdoor):
+    verifier = deployer.deploy(project.BatchVerifier, trapdoor.key(), DEFAULT.astuple())
+    config = (DAY, QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE)
+    return deployer.deploy(project.ZKRollup, registry, verifier, operator, config)
+
+
+@pytest.fixture
+def submit(default_contract, trapdoor, operator, chain):
+    """Submits a batch of segments after a first one, so that only its own storage slot is new; returns the gas."""
+    rollup = ToyRollup(default_contract, trapdoor, DEFAULT, operator)
+
+    def run(*segments: Segment) -> int:
+        return rollup.submit(Batch(chain.blocks.head.timestamp, segments)).gas_used
+
+    run(transfers(1, fees=2))
+    return run
+
+
+SOURCE = random.Random(1)
+
+
+def transfers(count: int, fees: int = 1) -> Segment:
+    """Transfers with bytes as random as real ones, fees in one token or two."""
+    operations = tuple(
+        transfer(DEFAULT, SOURCE.getrandbits(24), SOURCE.getrandbits(24), SOURCE.getrandbits(40), 0x55)
+        for _ in range(count)
+    )
+    entries = tuple((token, SOURCE.getrandbits(64)) for token in range(fees))
+    return Segment(TRANSFERS, operations, SOURCE.randrange(R), 0, entries, SOURCE.randrange(R))
+
+
+def operations(*slots: bytes) -> Segment:
+    return Segment(OPERATIONS, slots, SOURCE.randrange(R), 1, ((0, SOURCE.getrandbits(64)),), SOURCE.randrange(R))
+
+
+def test_gas_of_transfers(submit, record_property):
+    """Cost = base + per segment; a segment of six transfers is about 59,000, a batch of one about 318,000."""
+    used = {n: submit(*[transfers(6) for _ in range(n)]) for n in (1, 2, 10, 40)}
+    print("transfers segments: gas", used)
+    per_segment = (used[40] - used[10]) / 30
+    assert per_segment < 60_000
+    assert used[1] < 325_000
+    per_transfer = (submit(transfers(6)) - submit(transfers(2))) / 4
+    print("per segment:", per_segment, "per transfer in it:", per_transfer)
+    assert per_transfer < 400
+
+
+def test_gas_of_operations(submit, default_contract, alice):
+    withdrawals = [slot(5, i, amount=10**18 + i, owner=SOURCE.getrandbits(160)) for i in range(10)]
+    one, two = submit(operations(*withdrawals[:5])), submit(operations(*withdrawals[:5]), operations(*withdrawals[5:]))
+    print("operations segments with 5 withdrawals to new payouts: gas", one, two)
+    assert one < 460_000
+
+    default_contract.deposit(0, 10**18, alice, 0, KEY, value=10**18, sender=alice)
+    deposit = slot(1, 0, 9, amount=10**18, owner=alice.address, key=KEY)
+    padding = slot(3, 1, 2, amount=5)
+    without, with_ = submit(operations(padding)), submit(operations(deposit))
+    print("a deposit consumed:", with_ - without)
+    assert with_ - without < 8_000
+
+
+def test_gas_of_custody(default_contract, usdc, usdc_id, alice, bob):
+    usdc.mint(alice, 10**9, sender=alice)
+    usdc.approve(default_contract, 10**9, sender=alice)
+    c = default_contract
+    c.deposit(0, 1, alice, 0, KEY, value=1, sender=alice)
+    c.deposit(usdc_id, 1, alice, 0, KEY, sender=alice)
+    ether = c.deposit(0, 10**18, alice, 0, KEY, value=10**18, sender=alice).gas_used
+    token = c.deposit(usdc_id, 10**6, alice, 0, KEY, sender=alice).gas_used
+    forced = c.forceWithdraw(1, sender=alice).gas_used
+    print("deposit of ETH, of a token, forced withdrawal: gas", ether, token, forced)
+    assert (ether < 110_000, token < 140_000, forced < 90_000) == (True, True, True)
