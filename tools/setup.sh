@@ -118,9 +118,18 @@ setup_npm() {
   echo "$stamp" >node_modules/.setup-stamp
 }
 
+# The compiler finds the libraries below contracts/lib. Made here and not committed: not every way to copy a
+# checkout (a ZIP file, Windows) keeps symbolic links.
+link_libraries() {
+  mkdir -p contracts/lib
+  ln -sfn ../../node_modules/@openzeppelin/contracts contracts/lib/openzeppelin
+  ln -sfn ../../node_modules/solady contracts/lib/solady
+}
+
 check_requirements
 setup_python
 setup_npm
+link_libraries
 .venv/bin/python tools/install_solc.py
 anvil=$(command -v anvil || command -v node_modules/.bin/anvil) ||
   die "Anvil, the development chain, has no npm package for this platform: install Foundry, so that 'anvil' is on the PATH."

@@ -128,7 +128,7 @@ def refused(message: str, *arguments: object) -> None:
     result = invoke(*arguments)
     assert result.exit_code == 1, result.output
     assert isinstance(result.exception, SystemExit)
-    assert result.output.count("Error: ") == 1
+    assert [line.startswith("Error: ") for line in result.output.splitlines()].count(True) == 1
     last = result.output.splitlines()[-1]
     assert last.startswith("Error: ")
     assert message in last
