@@ -12,10 +12,8 @@ from layer2.benchmarks.gas import GasReport, draw
 from layer2.ledger.bench import transfers_per_second
 from layer2.toolchain import PROJECT
 from layer2.zk.bench import CircuitBench, bench_provers
-from layer2.zk.build import BUILD
-from layer2.zk.circom import compile_circuit
-from layer2.zk.params import DEFAULT_TRANSFERS, CircuitParams
-from layer2.zk.r1cs import constraint_count
+from layer2.zk.constraints import transfer_constraints
+from layer2.zk.params import DEFAULT_TRANSFERS
 
 DOCS: Final = PROJECT / "docs"
 LEDGER_TRANSFERS: Final = 2000
@@ -43,26 +41,10 @@ class Report:
     ledger_transfers_per_second: float
 
 
-def transfer_constraints(levels: int) -> TransferConstraints:
-    """Measured as the difference of the compiled circuits with two and with four transfers."""
-    sizes = (2, 4)
-    small, large = (
-        constraint_count(
-            compile_circuit(
-                CircuitParams("transfers", levels, size, DEFAULT_TRANSFERS.tokens).main_source,
-                BUILD / "by-hash",
-                wasm=False,
-            ).r1cs
-        )
-        for size in sizes
-    )
-    return TransferConstraints(levels, (large - small) / (sizes[1] - sizes[0]))
-
-
 def measure(gas: Callable[[], GasReport], say: Callable[[str], None] = lambda line: None) -> Report:
     """Runs everything; `gas` submits batches to a chain. Takes a few minutes. Raises what the parts raise."""
     say("constraints of a transfer at 12 and 16 levels: compiling")
-    constraints = tuple(transfer_constraints(levels) for levels in (12, 16))
+    constraints = tuple(TransferConstraints(levels, transfer_constraints(levels)) for levels in (12, 16))
     say(f"ledger: {LEDGER_TRANSFERS} signed transfers")
     speed = transfers_per_second(LEDGER_TRANSFERS)
     say("provers: the same proofs by the native prover and by snarkjs")

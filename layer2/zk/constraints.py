@@ -65,7 +65,7 @@ def domain_needed(params: CircuitParams) -> int:
 def transfer_constraints(levels: int, sizes: tuple[int, int] = (2, 4)) -> float:
     """What one more transfer costs, all in: the difference of two circuits that hold `sizes` transfers."""
     tokens = DEFAULT_TRANSFERS.tokens
-    small, large = (segment_constraints(CircuitParams("transfers", levels, size, tokens)) for size in sizes)
+    small, large = (count(CircuitParams("transfers", levels, size, tokens).main_source) for size in sizes)
     return (large - small) / (sizes[1] - sizes[0])
 
 
