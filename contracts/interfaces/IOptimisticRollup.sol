@@ -214,6 +214,8 @@ interface IOptimisticRollup is ICustody {
     error NoReward(bytes32 batchHash);
     error NothingBonded(address sequencer);
     error ExitNotStarted(address sequencer);
+    /// @notice Who was slashed may bond again from the next block on: so no two batches ever have one hash.
+    error SlashedInThisBlock(address sequencer);
     error ExitAlreadyStarted(address sequencer);
     error BatchNotConfirmed(uint256 batchId);
     error WithdrawalOutOfRange(uint256 index, uint256 count);
@@ -240,7 +242,7 @@ interface IOptimisticRollup is ICustody {
     function reserveReward(bytes32 reservation) external;
     function takeReward(bytes32 batchHash, bytes32 salt) external;
     function claimReward(bytes32 batchHash) external;
-    function freeze(Batch calldata lastConfirmed) external;
+    function freeze(Batch calldata lastConfirmed, Batch calldata firstPending) external;
     function escape(uint32 index, bytes calldata record, bytes32[] calldata siblings) external;
     function escapePosition(
         uint32 index,
