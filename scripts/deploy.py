@@ -23,6 +23,12 @@ from layer2 import cli as common
 @click.option(
     "--max-batch-age", default=2 * 3600, show_default=True, help="Seconds from planning a batch to its block."
 )
+@click.option(
+    "--freeze-deadline",
+    default=14 * 24 * 3600,
+    show_default=True,
+    help="Seconds without batch, with a queue that waits, until anyone may freeze the rollup.",
+)
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write instead.")
 @common.reports_errors
 def cli(
@@ -33,6 +39,7 @@ def cli(
     queue_quota: int,
     priority_timeout: int,
     max_batch_age: int,
+    freeze_deadline: int,
     output: Path | None,
 ) -> None:
     """Deploy token registry, batch verifier and rollup; on a local chain also a test USDC that anyone may mint.
@@ -51,7 +58,7 @@ def cli(
     chain = common.connected_chain()
     signer = common.signer(account_name, chain)
     keys = VerifyingKeys.from_json(keys_file or GENERATED / "verifying_keys.json")
-    config = RollupConfig(inclusion_deadline, queue_quota, priority_timeout, max_batch_age)
+    config = RollupConfig(inclusion_deadline, queue_quota, priority_timeout, max_batch_age, freeze_deadline)
     made = deploy(chain, signer, keys, config, operator=operator, progress=click.echo)
     path = deployment.write(made.deployment, output)
     d = made.deployment

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {BitMaps} from "@openzeppelin/contracts/utils/structs/BitMaps.sol";
 import {SafeTransferLib} from "solady/src/utils/SafeTransferLib.sol";
 
 import {ICustody} from "../interfaces/ICustody.sol";
@@ -11,10 +12,13 @@ import {ITokenRegistry} from "../interfaces/ITokenRegistry.sol";
 import {Slot} from "../libraries/Slot.sol";
 
 /// @title Custody
-/// @notice Deposits, queue and payouts, for any rollup. Nobody has special rights here.
+/// @notice Deposits, queue, payouts and the freeze, for any rollup. Nobody has special rights here.
 /// @dev A rollup inherits this, says which keys and accounts exist and how far batches have consumed the queue, and
-/// calls `_isQueueNeglected` and `_credit` when it accepts a batch.
+/// calls `_checkNotFrozen`, `_isQueueNeglected` and `_credit` when it accepts a batch, `_freeze` with its final state,
+/// `_checkFrozen`, `_markEscaped` and `_credit` for what leaves that state.
 abstract contract Custody is ICustody, ReentrancyGuardTransient {
+    using BitMaps for BitMaps.BitMap;
+
     /// @dev An operation in the queue.
     /// @param chain The hash over all operations up to and with this one.
     /// @param arrival When it joined.
@@ -37,7 +41,19 @@ abstract contract Custody is ICustody, ReentrancyGuardTransient {
     uint256 public immutable queueQuota;
 
     /// @inheritdoc ICustody
+    uint256 public immutable freezeDeadline;
+
+    /// @inheritdoc ICustody
     uint64 public queueTail;
+
+    /// @inheritdoc ICustody
+    uint64 public finalCursor;
+
+    /// @inheritdoc ICustody
+    bool public isFrozen;
+
+    /// @inheritdoc ICustody
+    bytes32 public finalRoot;
 
     /// @inheritdoc ICustody
     mapping(uint256 index => QueueEntry entry) public queueEntries;
@@ -48,15 +64,29 @@ abstract contract Custody is ICustody, ReentrancyGuardTransient {
     /// @inheritdoc ICustody
     mapping(address owner => mapping(uint16 token => uint256 amount)) public payouts;
 
+    /// @dev Leaves of the final state, and entries of the queue, whose money was credited after the freeze.
+    BitMaps.BitMap private _escaped;
+    BitMaps.BitMap private _refunded;
+
     /// @param registry_ The list of tokens.
     /// @param inclusionDeadline_ Seconds that a queued operation may have to wait, below 2³².
     /// @param queueQuota_ How many queued operations a batch must take at most, 1 to 256.
-    constructor(ITokenRegistry registry_, uint256 inclusionDeadline_, uint256 queueQuota_) {
+    /// @param freezeDeadline_ Seconds without progress until anyone may freeze, below 2³² and no fewer than the
+    /// inclusion deadline.
+    constructor(
+        ITokenRegistry registry_,
+        uint256 inclusionDeadline_,
+        uint256 queueQuota_,
+        uint256 freezeDeadline_
+    ) {
         if (queueQuota_ == 0 || queueQuota_ > _MAX_QUOTA) revert InvalidQuota(queueQuota_, _MAX_QUOTA);
         _checkTime(inclusionDeadline_);
+        _checkTime(freezeDeadline_);
         registry = registry_;
         inclusionDeadline = inclusionDeadline_;
         queueQuota = queueQuota_;
+        freezeDeadline = freezeDeadline_;
+        _checkFreezeDeadline(inclusionDeadline_);
     }
 
     /* DEPOSITS AND FORCED OPERATIONS */
@@ -91,6 +121,7 @@ abstract contract Custody is ICustody, ReentrancyGuardTransient {
 
     /// @inheritdoc ICustody
     function forceWithdraw(uint32 account) external nonReentrant {
+        _checkNotFrozen();
         uint256 capacity = _accountCapacity();
         if (account == 0 || account >= capacity) revert AccountOutOfRange(account, capacity);
 
@@ -110,6 +141,44 @@ abstract contract Custody is ICustody, ReentrancyGuardTransient {
         _pay(owner, token, owner);
     }
 
+    /* AFTER A FREEZE */
+
+    /// @inheritdoc ICustody
+    function refundDeposit(
+        uint64 index,
+        uint32 account,
+        uint16 token,
+        uint128 amount,
+        address owner,
+        uint256[2] calldata key
+    ) external nonReentrant {
+        _checkFrozen();
+        if (index < finalCursor) revert DepositConsumed(index, finalCursor);
+        bytes32 chain = queueEntries[index].chain;
+        if (Slot.chain(_chainBefore(index), Slot.DEPOSIT, account, token, amount, owner, key) != chain) {
+            bytes32 forced =
+                Slot.chain(_chainBefore(index), Slot.FORCED_WITHDRAWAL, account, token, amount, owner, key);
+            if (forced == chain) revert NotADeposit(index);
+            revert DepositMismatch(index);
+        }
+        if (_refunded.get(index)) revert DepositAlreadyRefunded(index);
+
+        _refunded.set(index);
+        _credit(owner, token, amount);
+
+        emit DepositRefunded(index, owner, token, amount);
+    }
+
+    /// @inheritdoc ICustody
+    function isRefunded(uint256 index) external view returns (bool) {
+        return _refunded.get(index);
+    }
+
+    /// @inheritdoc ICustody
+    function isEscaped(uint256 index) external view returns (bool) {
+        return _escaped.get(index);
+    }
+
     /* FOR THE ROLLUP */
 
     /// @inheritdoc ICustody
@@ -127,6 +196,55 @@ abstract contract Custody is ICustody, ReentrancyGuardTransient {
         payouts[owner][token] += amount;
 
         emit PayoutCredited(owner, token, amount);
+    }
+
+    /// @dev Ends the rollup for ever, if the head of the queue and the tip have both waited longer than the deadline.
+    /// Both, so that neither a flood of the queue stops a rollup that makes batches, nor a quiet time one that has
+    /// nothing to do.
+    /// @param finalRoot_ Root of the state that owners escape from.
+    /// @param finalCursor_ How many queued operations that state has consumed.
+    /// @param tipTime The time of the last batch, final or not.
+    function _freeze(bytes32 finalRoot_, uint64 finalCursor_, uint256 tipTime) internal {
+        _checkNotFrozen();
+        uint256 until = _freezableAfter(tipTime);
+        if (block.timestamp <= until) revert FreezeTooEarly(until);
+
+        isFrozen = true;
+        finalRoot = finalRoot_;
+        finalCursor = finalCursor_;
+
+        emit Frozen(finalRoot_, finalCursor_);
+    }
+
+    /// @dev The last second at which the rollup cannot be frozen, as things are; one that never comes while the queue
+    /// is empty.
+    /// @param tipTime The time of the last batch.
+    function _freezableAfter(uint256 tipTime) internal view returns (uint256) {
+        uint64 head = queueCursor();
+        if (head == queueTail) return type(uint256).max;
+        uint256 arrival = queueEntries[head].arrival;
+        return (arrival > tipTime ? arrival : tipTime) + freezeDeadline;
+    }
+
+    /// @dev Refuses what must not happen any more after a freeze.
+    function _checkNotFrozen() internal view {
+        if (isFrozen) revert RollupFrozen();
+    }
+
+    /// @dev Refuses what can only happen after a freeze.
+    function _checkFrozen() internal view {
+        if (!isFrozen) revert NotFrozen();
+    }
+
+    /// @dev Notes that a leaf of the final state was credited; refuses to do so twice.
+    function _markEscaped(uint256 index) internal {
+        if (_escaped.get(index)) revert AlreadyEscaped(index);
+        _escaped.set(index);
+    }
+
+    /// @dev Refuses a freeze deadline below another duration: the rollup could be frozen while it works.
+    function _checkFreezeDeadline(uint256 minimum) internal view {
+        if (freezeDeadline < minimum) revert FreezeDeadlineTooShort(freezeDeadline, minimum);
     }
 
     /// @dev Whether a batch that moves the cursor from `cursor` to `newCursor` leaves operations behind that it had to
@@ -155,6 +273,7 @@ abstract contract Custody is ICustody, ReentrancyGuardTransient {
     /// @dev Takes the money and queues the deposit. Interactions come before effects here because only the token can
     /// tell what arrived; all functions that touch money or queue are locked meanwhile.
     function _deposit(uint16 token, uint256 amount, address owner, uint32 account, uint256[2] calldata key) private {
+        _checkNotFrozen();
         if (owner == address(0) || owner == address(this)) revert InvalidOwner(owner);
         uint256 capacity = _accountCapacity();
         if (account >= capacity) revert AccountOutOfRange(account, capacity);

@@ -36,6 +36,17 @@ interface ICustody {
     /// @notice An owner's whole payout of a token left for `to`.
     event PayoutClaimed(address indexed owner, uint16 indexed token, address to, uint256 amount);
 
+    /// @notice The rollup ended. Owners get their money by proof of the final state, and by refunds.
+    /// @param finalRoot Root of the final state.
+    /// @param finalCursor How many queued operations the final state has consumed.
+    event Frozen(bytes32 finalRoot, uint64 finalCursor);
+
+    /// @notice The money of a leaf of the final state became claimable by its owner.
+    event Escaped(uint256 indexed index, address indexed owner, uint16 indexed token, uint256 amount);
+
+    /// @notice A deposit that the final state has not consumed became claimable by its owner.
+    event DepositRefunded(uint256 indexed index, address indexed owner, uint16 indexed token, uint256 amount);
+
     /// @notice The ETH sent is not the ETH to deposit (0 when the deposit is of a token).
     error WrongValue(uint256 sent, uint256 expected);
 
@@ -80,6 +91,39 @@ interface ICustody {
     /// @notice A duration, in seconds, is longer than `max`.
     error TimeTooLong(uint256 time, uint256 max);
 
+    /// @notice Within fewer seconds than `minimum` the rollup could be frozen while it works.
+    error FreezeDeadlineTooShort(uint256 freezeDeadline, uint256 minimum);
+
+    /// @notice The rollup was frozen; only escapes, refunds and payouts are left.
+    error RollupFrozen();
+
+    /// @notice The rollup was not frozen: use withdrawals, forced ones if need be.
+    error NotFrozen();
+
+    /// @notice The rollup cannot be frozen before this time has passed; the maximum while the queue is empty.
+    error FreezeTooEarly(uint256 until);
+
+    /// @notice The leaf is not in the final state, at least not with this index.
+    error InvalidEscapeProof();
+
+    /// @notice The leaf holds no money.
+    error NothingToEscape(uint256 index);
+
+    /// @notice The leaf's money was credited before.
+    error AlreadyEscaped(uint256 index);
+
+    /// @notice The queue's entry is a forced withdrawal: there is nothing to refund.
+    error NotADeposit(uint256 index);
+
+    /// @notice The final state has consumed the deposit: its money is in an account, or was credited.
+    error DepositConsumed(uint256 index, uint256 cursor);
+
+    /// @notice The deposit was credited before.
+    error DepositAlreadyRefunded(uint256 index);
+
+    /// @notice The queue has no such deposit with this index.
+    error DepositMismatch(uint256 index);
+
     /// @notice Locks ETH or tokens of the caller and queues their credit on Layer 2.
     /// @param token The token's id; 0 is ETH, sent along as value.
     /// @param amount What to take from the caller, in the token's smallest unit. What arrives is credited.
@@ -120,6 +164,17 @@ interface ICustody {
     /// @param token The token's id.
     function withdrawFor(address owner, uint16 token) external;
 
+    /// @notice After a freeze: credits a deposit that the final state has not consumed to its owner, once. Anyone may
+    /// call; the arguments are those of the deposit's `OperationQueued`.
+    function refundDeposit(
+        uint64 index,
+        uint32 account,
+        uint16 token,
+        uint128 amount,
+        address owner,
+        uint256[2] calldata key
+    ) external;
+
     /// @notice The list of tokens that this rollup goes by.
     function registry() external view returns (ITokenRegistry);
 
@@ -128,6 +183,25 @@ interface ICustody {
 
     /// @notice How many queued operations satisfy the inclusion deadline even if more of them are overdue.
     function queueQuota() external view returns (uint256);
+
+    /// @notice For how many seconds both the head of the queue and the last batch have to be old before anyone may freeze
+    /// the rollup.
+    function freezeDeadline() external view returns (uint256);
+
+    /// @notice Whether the rollup was frozen. Nothing undoes it.
+    function isFrozen() external view returns (bool);
+
+    /// @notice Root of the final state; 0 until the rollup is frozen.
+    function finalRoot() external view returns (bytes32);
+
+    /// @notice How many queued operations the final state has consumed; 0 until the rollup is frozen.
+    function finalCursor() external view returns (uint64);
+
+    /// @notice Whether the money of a leaf of the final state was credited.
+    function isEscaped(uint256 index) external view returns (bool);
+
+    /// @notice Whether a deposit was credited after the freeze.
+    function isRefunded(uint256 index) external view returns (bool);
 
     /// @notice What `owner` may claim of a token.
     function payouts(address owner, uint16 token) external view returns (uint256);

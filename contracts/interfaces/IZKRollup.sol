@@ -39,11 +39,13 @@ interface IZKRollup is ICustody {
     /// @param queueQuota How many queued operations a batch must take at most, 1 to 256.
     /// @param priorityTimeout After how long without a batch of the operator anyone may submit one.
     /// @param maxBatchAge How much older than its block a batch's timestamp may be, at least 1.
+    /// @param freezeDeadline See `ICustody.freezeDeadline`; no shorter than `inclusionDeadline` and `maxBatchAge`.
     struct Config {
         uint256 inclusionDeadline;
         uint256 queueQuota;
         uint256 priorityTimeout;
         uint256 maxBatchAge;
+        uint256 freezeDeadline;
     }
 
     /// @notice A batch was accepted; its data is the input of this transaction.

@@ -70,9 +70,18 @@ contract LibraryHarness {
 contract CustodyHarness is Custody {
     uint64 private _cursor;
 
-    constructor(ITokenRegistry registry_, uint256 inclusionDeadline_, uint256 queueQuota_)
-        Custody(registry_, inclusionDeadline_, queueQuota_)
+    constructor(ITokenRegistry registry_, uint256 inclusionDeadline_, uint256 queueQuota_, uint256 freezeDeadline_)
+        Custody(registry_, inclusionDeadline_, queueQuota_, freezeDeadline_)
     {}
+
+    function freeze(bytes32 root, uint64 cursor, uint256 tipTime) external {
+        _freeze(root, cursor, tipTime);
+    }
+
+    function markEscaped(uint256 index) external {
+        _checkFrozen();
+        _markEscaped(index);
+    }
 
     function setCursor(uint64 cursor) external {
         _cursor = cursor;

@@ -88,12 +88,14 @@ contract ZKRollup is IZKRollup, Custody {
     /// @param operator_ Who has priority in submitting batches.
     /// @param config What never changes.
     constructor(ITokenRegistry registry_, IBatchVerifier verifier_, address operator_, Config memory config)
-        Custody(registry_, config.inclusionDeadline, config.queueQuota)
+        Custody(registry_, config.inclusionDeadline, config.queueQuota, config.freezeDeadline)
     {
         if (operator_ == address(0)) revert ZeroOperator();
         if (config.maxBatchAge == 0) revert ZeroMaxBatchAge();
         _checkTime(config.maxBatchAge);
         _checkTime(config.priorityTimeout);
+        // Otherwise a batch could be accepted whose timestamp lets anyone freeze at once.
+        _checkFreezeDeadline(config.maxBatchAge);
         verifier = verifier_;
         operator = operator_;
         priorityTimeout = config.priorityTimeout;
@@ -120,6 +122,7 @@ contract ZKRollup is IZKRollup, Custody {
     /// @inheritdoc IZKRollup
     function submitBatch(bytes32 newRoot, bytes32 parentHash, bytes calldata data, ZKProof[] calldata proofs) external {
         // Checks
+        _checkNotFrozen();
         Tip memory tip = _tip;
         _checkCaller();
         _checkCalldata(data, proofs);

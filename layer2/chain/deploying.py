@@ -32,13 +32,15 @@ class RollupConfig:
     """What never changes after deployment; seconds, and for the quota queue entries (docs/protocol.md §6.1, §6.2).
 
     Raises DeploymentError for what the contract's constructor refuses: times of 2³² seconds or more, or negative ones,
-    a batch age of zero, a quota that is not between 1 and 256.
+    a batch age of zero, a quota that is not between 1 and 256, a freeze deadline below the inclusion deadline or the
+    batch age.
     """
 
     inclusion_deadline: int = 24 * 3600
     queue_quota: int = 20
     priority_timeout: int = 3 * 24 * 3600
     max_batch_age: int = 2 * 3600
+    freeze_deadline: int = 14 * 24 * 3600
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -46,6 +48,7 @@ class RollupConfig:
             ("queue_quota", 1, MAX_QUOTA),
             ("priority_timeout", 0, MAX_TIME),
             ("max_batch_age", 1, MAX_TIME),
+            ("freeze_deadline", max(self.inclusion_deadline, self.max_batch_age), MAX_TIME),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
@@ -98,7 +101,13 @@ def deploy(
 
     registry, _ = create("TokenRegistry")
     verifier, _ = create("BatchVerifier", *keys.constructor_arguments)
-    settings = (config.inclusion_deadline, config.queue_quota, config.priority_timeout, config.max_batch_age)
+    settings = (
+        config.inclusion_deadline,
+        config.queue_quota,
+        config.priority_timeout,
+        config.max_batch_age,
+        config.freeze_deadline,
+    )
     rollup, receipt = create("ZKRollup", registry, verifier, operator, settings)
     tokens: tuple[Token, ...] = ()
     if with_test_token:
@@ -121,6 +130,7 @@ def deploy(
         queue_quota=config.queue_quota,
         priority_timeout=config.priority_timeout,
         max_batch_age=config.max_batch_age,
+        freeze_deadline=config.freeze_deadline,
         verifying_keys=keys_hash(keys),
         development_keys=keys.is_development,
         rollup_code=code_hash(chain.code(rollup)),

@@ -55,6 +55,7 @@ class Deployment:
     queue_quota: int
     priority_timeout: int
     max_batch_age: int
+    freeze_deadline: int
     verifying_keys: str
     development_keys: bool
     rollup_code: str
@@ -150,6 +151,7 @@ def verify(chain: Chain, deployment: Deployment) -> None:
         ("ZKRollup", deployment.rollup, "queueQuota", deployment.queue_quota),
         ("ZKRollup", deployment.rollup, "priorityTimeout", deployment.priority_timeout),
         ("ZKRollup", deployment.rollup, "maxBatchAge", deployment.max_batch_age),
+        ("ZKRollup", deployment.rollup, "freezeDeadline", deployment.freeze_deadline),
         ("BatchVerifier", deployment.verifier, "levels", deployment.levels),
         ("BatchVerifier", deployment.verifier, "transfers", deployment.transfers),
         ("BatchVerifier", deployment.verifier, "operations", deployment.operations),

@@ -38,6 +38,7 @@ INCLUSION_DEADLINE = 24 * 3600
 QUEUE_QUOTA = 3
 PRIORITY_TIMEOUT = 2 * 3600
 MAX_BATCH_AGE = 3600
+FREEZE_DEADLINE = 14 * 24 * 3600
 
 
 @cache
@@ -137,14 +138,14 @@ class Rollup:
             sizes = (c.levels, c.transfers.size, c.operations.size, c.transfers.tokens)
             arguments, prove = (trapdoor.key(), sizes), prove_with(trapdoor)
         verifier = deployer.deploy(project.BatchVerifier, *arguments)
-        config = (INCLUSION_DEADLINE, QUEUE_QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE)
+        config = (INCLUSION_DEADLINE, QUEUE_QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE, FREEZE_DEADLINE)
         contract = deployer.deploy(project.ZKRollup, registry, verifier, operator, config)
         return cls(contract, operator, State.genesis(TEST_CIRCUITS.levels), int(contract.domain()), prove=prove)
 
     def twin(self, project: Any, deployer: AccountAPI) -> "Rollup":
         """Another rollup with the same verifier and settings, at genesis."""
         c = self.contract
-        config = (INCLUSION_DEADLINE, QUEUE_QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE)
+        config = (INCLUSION_DEADLINE, QUEUE_QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE, FREEZE_DEADLINE)
         contract = deployer.deploy(project.ZKRollup, c.registry(), c.verifier(), self.operator, config)
         return Rollup(contract, self.operator, State.genesis(TEST_CIRCUITS.levels), int(contract.domain()))
 

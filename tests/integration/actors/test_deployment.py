@@ -56,6 +56,7 @@ def test_what_is_not_on_the_chain(world: World) -> None:
         (replace(good, verifier=good.registry), NoContractError, "of another deployment"),
         (replace(good, levels=5), DeploymentError, "levels = 4, the deployment file says 5"),
         (replace(good, max_batch_age=1), DeploymentError, "maxBatchAge"),
+        (replace(good, freeze_deadline=1), DeploymentError, "freezeDeadline"),
         (replace(good, operator=nowhere), DeploymentError, "operator"),
     ]
     for changed, error, message in cases:
@@ -71,6 +72,8 @@ def test_what_is_not_on_the_chain(world: World) -> None:
         ("priority_timeout", 2**32),
         ("max_batch_age", 2**32),
         ("max_batch_age", 0),
+        ("freeze_deadline", 2**32),
+        ("freeze_deadline", 24 * 3600 - 1),
         ("queue_quota", 0),
         ("queue_quota", 257),
     ],

@@ -11,6 +11,7 @@ DAY = 24 * 3600
 QUOTA = 3
 PRIORITY_TIMEOUT = 2 * 3600
 MAX_BATCH_AGE = 3600
+FREEZE_DEADLINE = 14 * DAY
 
 KEY = (
     # circomlib's base point B8: on the curve.
@@ -52,7 +53,7 @@ def registry(project, deployer):
 @pytest.fixture(scope="session")
 def custody(project, deployer, registry):
     """Custody without a rollup: the test plays the rollup."""
-    return deployer.deploy(project.CustodyHarness, registry, DAY, QUOTA)
+    return deployer.deploy(project.CustodyHarness, registry, DAY, QUOTA, FREEZE_DEADLINE)
 
 
 @pytest.fixture(scope="session")
@@ -111,7 +112,7 @@ def list_token(registry, deployer):
 @pytest.fixture(scope="session")
 def toy_contract(project, deployer, registry, verifier, operator):
     return deployer.deploy(
-        project.ZKRollup, registry, verifier, operator, (DAY, QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE)
+        project.ZKRollup, registry, verifier, operator, (DAY, QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE, FREEZE_DEADLINE)
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.batches import OPERATIONS, TRANSFERS, Batch, R, Segment, Sizes, slot, transfer
 from tests.support.toy_rollup import ToyRollup
-from tests.unit.contracts.conftest import DAY, KEY, MAX_BATCH_AGE, PRIORITY_TIMEOUT, QUOTA
+from tests.unit.contracts.conftest import DAY, FREEZE_DEADLINE, KEY, MAX_BATCH_AGE, PRIORITY_TIMEOUT, QUOTA
 
 DEFAULT = Sizes(12, 6, 5, 4)
 
@@ -17,7 +17,7 @@ DEFAULT = Sizes(12, 6, 5, 4)
 @pytest.fixture(scope="module")
 def default_contract(project, deployer, registry, operator, trapdoor):
     verifier = deployer.deploy(project.BatchVerifier, trapdoor.key(), DEFAULT.astuple())
-    config = (DAY, QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE)
+    config = (DAY, QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE, FREEZE_DEADLINE)
     return deployer.deploy(project.ZKRollup, registry, verifier, operator, config)
 
 

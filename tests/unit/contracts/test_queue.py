@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.reverts import reverts
-from tests.unit.contracts.conftest import DAY, QUOTA
+from tests.unit.contracts.conftest import DAY, FREEZE_DEADLINE, QUOTA
 
 
 @pytest.fixture
@@ -19,12 +19,12 @@ def arrivals(custody, at_time, chain, alice):
 @pytest.mark.parametrize("quota", [0, 257])
 def test_refuses_a_quota_out_of_range(project, deployer, registry, quota):
     with reverts(project.CustodyHarness.InvalidQuota, quota=quota, max=256):
-        deployer.deploy(project.CustodyHarness, registry, DAY, quota)
+        deployer.deploy(project.CustodyHarness, registry, DAY, quota, FREEZE_DEADLINE)
 
 
 def test_refuses_a_deadline_too_far(project, deployer, registry):
     with reverts(project.CustodyHarness.TimeTooLong, time=2**32, max=2**32 - 1):
-        deployer.deploy(project.CustodyHarness, registry, 2**32, QUOTA)
+        deployer.deploy(project.CustodyHarness, registry, 2**32, QUOTA, FREEZE_DEADLINE)
 
 
 @pytest.mark.parametrize(("seconds", "neglected"), [(-1, False), (0, False), (1, True)])

@@ -10,7 +10,7 @@ from web3.exceptions import ContractLogicError
 from tests.support.batches import OPERATIONS, TRANSFERS, Batch, R, Segment, slot, transfer
 from tests.support.reverts import call, reverts
 from tests.support.toy_rollup import ToyRollup
-from tests.unit.contracts.conftest import DAY, KEY, MAX_BATCH_AGE, PRIORITY_TIMEOUT, QUOTA
+from tests.unit.contracts.conftest import DAY, FREEZE_DEADLINE, KEY, MAX_BATCH_AGE, PRIORITY_TIMEOUT, QUOTA
 
 
 def batch_hash(root: bytes, parent: bytes, proof: bytes, timestamp: int) -> bytes:
@@ -28,8 +28,8 @@ def test_genesis(toy, chain, libraries, verifier, registry, operator, sizes):
     assert c.batchTimestamp() == deployed <= chain.blocks.head.timestamp
     assert bytes(c.tipHash()) == bytes(c.batchHashes(0)) == batch_hash(root, bytes(32), bytes(32), deployed)
     assert (c.verifier(), c.registry(), c.operator()) == (verifier, registry, operator)
-    settings = (c.inclusionDeadline(), c.queueQuota(), c.priorityTimeout(), c.maxBatchAge())
-    assert settings == (DAY, QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE)
+    settings = (c.inclusionDeadline(), c.queueQuota(), c.priorityTimeout(), c.maxBatchAge(), c.freezeDeadline())
+    assert settings == (DAY, QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE, FREEZE_DEADLINE)
 
 
 def test_domain(toy, chain):
@@ -55,7 +55,7 @@ def test_attack_replay_on_another_chain(toy, chain, now):
 
 
 def test_attack_replay_on_another_rollup(toy, project, deployer, registry, verifier, operator, now):
-    config = (DAY, QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE)
+    config = (DAY, QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE, FREEZE_DEADLINE)
     twin = deployer.deploy(project.ZKRollup, registry, verifier, operator, config)
     other = ToyRollup(twin, toy.trapdoor, toy.sizes, operator)
     later = twin.operatorLastSeen()

@@ -12,7 +12,7 @@ from eth_utils import keccak
 from tests.support.batches import OPERATIONS, TRANSFERS, Batch, R, Segment, Sizes, slot, transfer
 from tests.support.reverts import call, reverts
 from tests.support.toy_rollup import ToyRollup
-from tests.unit.contracts.conftest import DAY, KEY, MAX_BATCH_AGE, PRIORITY_TIMEOUT, QUOTA
+from tests.unit.contracts.conftest import DAY, FREEZE_DEADLINE, KEY, MAX_BATCH_AGE, PRIORITY_TIMEOUT, QUOTA
 
 ZERO = "0x0000000000000000000000000000000000000000"
 
@@ -533,19 +533,25 @@ def test_attack_money_queue_spam_leaves_batches_possible(toy, queued, at_time, m
 
 
 def test_deployment_refuses_settings_that_cannot_work(project, deployer, registry, verifier, operator):
-    good = (DAY, QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE)
-    for arguments, error in (
-        ((registry, verifier, ZERO, good), "ZeroOperator"),
-        ((registry, verifier, operator, (DAY, 0, PRIORITY_TIMEOUT, MAX_BATCH_AGE)), "InvalidQuota"),
-        ((registry, verifier, operator, (DAY, 257, PRIORITY_TIMEOUT, MAX_BATCH_AGE)), "InvalidQuota"),
-        ((registry, verifier, operator, (DAY, QUOTA, PRIORITY_TIMEOUT, 0)), "ZeroMaxBatchAge"),
-        ((registry, verifier, operator, (2**32, QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE)), "TimeTooLong"),
-        ((registry, verifier, operator, (DAY, QUOTA, 2**32, MAX_BATCH_AGE)), "TimeTooLong"),
-        ((registry, verifier, operator, (DAY, QUOTA, PRIORITY_TIMEOUT, 2**32)), "TimeTooLong"),
-        ((registry, verifier, operator, (2**256 - 1, QUOTA, 2**256 - 1, MAX_BATCH_AGE)), "TimeTooLong"),
+    long, good = 2**32, (DAY, QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE, FREEZE_DEADLINE)
+    with reverts(project.ZKRollup.ZeroOperator):
+        deployer.deploy(project.ZKRollup, registry, verifier, ZERO, good)
+    for changes, error, values in (
+        ({1: 0}, "InvalidQuota", {"quota": 0}),
+        ({1: 257}, "InvalidQuota", {"quota": 257}),
+        ({3: 0}, "ZeroMaxBatchAge", {}),
+        ({0: long}, "TimeTooLong", {"time": long}),
+        ({2: long}, "TimeTooLong", {"time": long}),
+        ({3: long}, "TimeTooLong", {"time": long}),
+        ({4: long}, "TimeTooLong", {"time": long}),
+        ({0: 2**256 - 1, 2: 2**256 - 1}, "TimeTooLong", {"time": 2**256 - 1}),
+        ({4: DAY - 1}, "FreezeDeadlineTooShort", {"freezeDeadline": DAY - 1, "minimum": DAY}),
+        ({3: 2 * DAY, 4: 2 * DAY - 1}, "FreezeDeadlineTooShort", {"freezeDeadline": 2 * DAY - 1, "minimum": 2 * DAY}),
     ):
-        with reverts(getattr(project.ZKRollup, error)):
-            deployer.deploy(project.ZKRollup, *arguments)
+        config = tuple(changes.get(i, value) for i, value in enumerate(good))
+        with reverts(getattr(project.ZKRollup, error), **values):
+            deployer.deploy(project.ZKRollup, registry, verifier, operator, config)
+    deployer.deploy(project.ZKRollup, registry, verifier, operator, (DAY, QUOTA, 0, DAY, DAY))
 
 
 def test_attack_settings_so_large_that_sums_overflow(
@@ -553,7 +559,9 @@ def test_attack_settings_so_large_that_sums_overflow(
 ):
     """With the largest settings that deployment takes, batches are accepted, before and with entries in the queue."""
     longest = 2**32 - 1
-    contract = deployer.deploy(project.ZKRollup, registry, verifier, operator, (longest, 256, longest, longest))
+    contract = deployer.deploy(
+        project.ZKRollup, registry, verifier, operator, (longest, 256, longest, longest, longest)
+    )
     rollup = ToyRollup(contract, trapdoor, sizes, operator)
     contract.forceWithdraw(2, sender=alice)
     assert contract.priorityUntil() == contract.operatorLastSeen() + longest
