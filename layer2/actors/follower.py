@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from layer2.actors.errors import FollowError
+from layer2.actors.reading import PageReader
 from layer2.actors.store import Store
 from layer2.chain.coder import Event
 from layer2.chain.connection import BlockRef
-from layer2.chain.errors import DataMissingError, ReorgError
-from layer2.chain.log_reader import LogReader, Reading
-from layer2.chain.rollup import PayoutCredit, PostedBatch, Rollup
+from layer2.chain.custody import PayoutCredit
+from layer2.chain.log_reader import Reading
+from layer2.chain.rollup import PostedBatch, Rollup
 from layer2.ledger.constants import Kind
 from layer2.ledger.errors import LedgerError
 from layer2.ledger.state import State
@@ -25,8 +26,6 @@ from layer2.zk.params import CircuitParams
 
 HISTORY: Final = 64
 """States kept in memory, so that a usual reorg needs no replay. They share their nodes."""
-
-READ_ATTEMPTS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -95,12 +94,11 @@ class Follower:
         self.circuits = circuits_of(rollup)
         self._store = store
         self._observer = observer
-        self._clock = clock
         self._page_done = page_done
         self._snapshot_every = snapshot_every
         deployment = rollup.deployment
-        self._reader = LogReader(
-            rollup.chain, rollup.address, deployment.block, confirmations=confirmations, max_range=max_range
+        self._reader = PageReader(
+            rollup, store, deployment.block, confirmations=confirmations, max_range=max_range, clock=clock
         )
         genesis_hash: bytes = rollup.view("batchHashes", 0)
         store.bind(f"rollup {rollup.address} on chain {deployment.chain_id} with genesis 0x{genesis_hash.hex()}")
@@ -111,8 +109,7 @@ class Follower:
     @property
     def cursor(self) -> BlockRef:
         """The last block that was read."""
-        known = self._store.blocks()
-        return known[0] if known else BlockRef(self.rollup.deployment.block - 1, b"")
+        return self._reader.cursor
 
     def sync(self) -> SyncReport:
         """Read L1 up to its head less the confirmations. Each page is stored as a whole, cursor included.
@@ -123,7 +120,7 @@ class Follower:
         batches: list[PostedBatch] = []
         rewound: BlockRef | None = None
         while True:
-            reading, history, entries, found = self._read_page()
+            reading, (history, entries, found) = self._reader.read_page(self._apply)
             self._history = history
             self.position = history[max(history)]
             queued += entries
@@ -135,21 +132,6 @@ class Follower:
             if reading.is_complete:
                 return SyncReport(queued, tuple(batches), rewound)
 
-    def _read_page(self) -> tuple[Reading, dict[int, Position], int, list[PostedBatch]]:
-        """Read and store the next page; again when the chain changes meanwhile."""
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                reading = self._reader.read(self._store.blocks())
-                with self._store.transaction():
-                    result = self._apply(reading)
-                    self._store.add_block(reading.cursor)
-                return reading, *result
-            except (ReorgError, DataMissingError):
-                if attempt == READ_ATTEMPTS:
-                    raise
-
     def _apply(self, reading: Reading) -> tuple[dict[int, Position], int, list[PostedBatch]]:
         history = dict(self._history)
         if reading.rewind_to is not None:
@@ -160,17 +142,13 @@ class Follower:
                 history[last] = self._restore(last)
         queued = 0
         found: list[PostedBatch] = []
-        arrivals: dict[bytes, int] = {}
         submitted: Event | None = None
         for log in reading.logs:
             event = self.rollup.event(log)
             if event is None:
                 continue
             if event.name == "OperationQueued":
-                entry = self.rollup.queued_operation(event)
-                if entry.block.hash not in arrivals:
-                    arrivals[entry.block.hash] = self._time_of(entry.block)
-                self._store.add_queued(entry, arrivals[entry.block.hash], self._clock())
+                self._reader.record_queued(event)
                 queued += 1
             elif event.name == "BatchSubmitted":
                 submitted = event
@@ -195,12 +173,6 @@ class Follower:
         for number in sorted(history)[:-HISTORY]:
             del history[number]
         return history, queued, found
-
-    def _time_of(self, block: BlockRef) -> int:
-        header = self.rollup.chain.block(block.number)
-        if header is None or header.hash != block.hash:
-            raise ReorgError(f"block {block.number} changed while it was read: read again")
-        return header.timestamp
 
     def _restore(self, batch_id: int) -> Position:
         """The position after a stored batch, from the latest snapshot before it."""

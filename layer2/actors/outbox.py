@@ -2,7 +2,7 @@
 
 Every signed transaction is stored before it is sent. Sending it again is harmless: it has one hash and one nonce. A
 call counts as settled only when its block has been read by the follower, so a reorg brings both back together.
-May import `layer2.chain` and the store.
+May import `layer2.chain` and the database.
 """
 
 import time
@@ -12,7 +12,7 @@ from enum import Enum, auto
 
 from eth_utils.crypto import keccak
 
-from layer2.actors.store import Attempt, Letter, Store
+from layer2.actors.database import Attempt, Database, Letter
 from layer2.chain.connection import Chain, Receipt
 from layer2.chain.errors import ChainError, ChainUnreachableError, RevertedError
 from layer2.chain.sending import build
@@ -47,7 +47,7 @@ class Outbox:
     def __init__(
         self,
         chain: Chain,
-        store: Store,
+        store: Database,
         signer: Signer,
         *,
         resend_after: float = 60,

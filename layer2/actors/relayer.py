@@ -11,19 +11,20 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from layer2.actors.batch_processor import BatchProcessor, SignatureCheck, SignaturePool
+from layer2.actors.database import Letter
 from layer2.actors.errors import FollowError, RefusedError, RelayerError
 from layer2.actors.follower import Follower, Position, SyncReport
 from layer2.actors.outbox import Fate, Outbox, Outcome
 from layer2.actors.store import (
     ItemRef,
-    Letter,
     PoolRow,
     Proposal,
     ProposalState,
     Store,
     transaction_id,
 )
-from layer2.chain.rollup import PayoutCredit, PostedBatch, ProofPoints, Rollup
+from layer2.chain.custody import PayoutCredit
+from layer2.chain.rollup import PostedBatch, ProofPoints, Rollup
 from layer2.chain.signer import Signer
 from layer2.ledger.account import Account
 from layer2.ledger.amounts import decode_fee8, encode_float40

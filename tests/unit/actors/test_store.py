@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from layer2.actors.database import Attempt
 from layer2.actors.errors import StoreError
-from layer2.actors.store import SCHEMA_VERSION, Attempt, ItemRef, ProposalState, Store, transaction_id
+from layer2.actors.store import SCHEMA_VERSION, ItemRef, ProposalState, Store, transaction_id
 from layer2.chain.connection import BlockRef
-from layer2.chain.rollup import PostedBatch, ProofPoints, QueuedOperation
+from layer2.chain.custody import QueuedOperation
+from layer2.chain.rollup import PostedBatch, ProofPoints
 from layer2.crypto.eddsa import B8, PrivateKey
 from layer2.ledger.operations import Operation, SignedOperation, sign_operation
 

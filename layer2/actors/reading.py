@@ -1,0 +1,81 @@
+"""Reading L1 page by page into a database, for the followers of both rollups.
+
+May import `layer2.chain` and the database.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from layer2.actors.database import Database
+from layer2.chain.coder import Event
+from layer2.chain.connection import BlockRef
+from layer2.chain.custody import CustodyContract
+from layer2.chain.errors import DataMissingError, ReorgError
+from layer2.chain.log_reader import LogReader, Reading
+
+READ_ATTEMPTS: Final = 5
+
+_T = TypeVar("_T")
+
+
+class PageReader:
+    """Reads the logs of a rollup from the cursor in a database, and stores each page whole, cursor included."""
+
+    def __init__(
+        self,
+        rollup: CustodyContract,
+        store: Database,
+        first_block: int,
+        *,
+        confirmations: int = 0,
+        max_range: int = 2000,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """first_block: that of the deployment. confirmations, max_range: see `LogReader`. clock: seconds since 1970."""
+        self._rollup = rollup
+        self._store = store
+        self._clock = clock
+        self._reader = LogReader(
+            rollup.chain, rollup.address, first_block, confirmations=confirmations, max_range=max_range
+        )
+        self._times: dict[bytes, int] = {}
+
+    @property
+    def cursor(self) -> BlockRef:
+        """The last block that was read."""
+        known = self._store.blocks()
+        return known[0] if known else BlockRef(self._reader.first_block - 1, b"")
+
+    def read_page(self, apply: Callable[[Reading], _T]) -> tuple[Reading, _T]:
+        """Read the next page and `apply` it inside of the transaction that stores it.
+
+        Again when the chain changes meanwhile, so `apply` changes nothing but the database.
+        Raises ChainError for trouble with the node, and what `apply` raises.
+        """
+        attempt = 0
+        while True:
+            attempt += 1
+            self._times.clear()
+            try:
+                reading = self._reader.read(self._store.blocks())
+                with self._store.transaction():
+                    result = apply(reading)
+                    self._store.add_block(reading.cursor)
+                return reading, result
+            except (ReorgError, DataMissingError):
+                if attempt == READ_ATTEMPTS:
+                    raise
+
+    def record_queued(self, event: Event) -> None:
+        """Store the queue entry of an `OperationQueued` event. Raises ReorgError when its block is gone."""
+        entry = self._rollup.queued_operation(event)
+        self._store.add_queued(entry, self._time_of(entry.block), self._clock())
+
+    def _time_of(self, block: BlockRef) -> int:
+        if block.hash not in self._times:
+            header = self._rollup.chain.block(block.number)
+            if header is None or header.hash != block.hash:
+                raise ReorgError(f"block {block.number} changed while it was read: read again")
+            self._times[block.hash] = header.timestamp
+        return self._times[block.hash]
