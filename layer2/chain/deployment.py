@@ -4,6 +4,7 @@ Files of local chains are not committed: such chains vanish. May import `layer2.
 """
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,10 @@ FOLDER: Final = PROJECT / "deploy"
 """Where `ape run deploy` writes and the other commands look."""
 
 FORMAT: Final = 1
+
+_ADDRESSES: Final = frozenset(
+    {"rollup", "registry", "verifier", "state_transition", "cell_verifier", "operator", "address"}
+)
 
 
 @dataclass(frozen=True)
@@ -82,10 +87,10 @@ class Deployment:
         if not isinstance(raw, dict) or raw.pop("format", None) != FORMAT:
             raise DeploymentError(f"{where} is not of format {FORMAT}: deploy again or restore it")
         listed = raw.pop("tokens", [])
-        values = _typed(cls, raw, where, {"tokens"})
+        values = typed(cls, raw, where, {"tokens"})
         if not isinstance(listed, list):
             raise DeploymentError(f"{where}: tokens is no list; deploy again or restore it")
-        tokens = tuple(Token(**_typed(Token, token, f"{where}, tokens", set())) for token in listed)
+        tokens = tuple(Token(**typed(Token, token, f"{where}, tokens", set())) for token in listed)
         return cls(**values, tokens=tokens)
 
 
@@ -123,25 +128,7 @@ def verify(chain: Chain, deployment: Deployment) -> None:
     Raises WrongChainError, NoContractError when code is missing or another, DeploymentError for a parameter that
     differs.
     """
-    actual = chain.chain_id()
-    if actual != deployment.chain_id:
-        raise WrongChainError(
-            f"the node at {chain.name} follows chain {actual}, the deployment is on chain {deployment.chain_id}: "
-            "connect to the right node or name another deployment file"
-        )
-    for what in ("rollup", "registry", "verifier"):
-        address: str = getattr(deployment, what)
-        code = chain.code(address)
-        if not code:
-            raise NoContractError(
-                f"there is no {what} at {address} on chain {actual}: the chain was restarted or the file is old; "
-                "deploy again"
-            )
-        if code_hash(code) != getattr(deployment, f"{what}_code"):
-            raise NoContractError(
-                f"the {what} at {address} has code {code_hash(code)}, the deployment file says "
-                f"{getattr(deployment, f'{what}_code')}: the file is of another deployment"
-            )
+    verify_code(chain, deployment, ("rollup", "registry", "verifier"))
     views = [
         ("ZKRollup", deployment.rollup, "domain", deployment.domain),
         ("ZKRollup", deployment.rollup, "registry", deployment.registry),
@@ -157,6 +144,39 @@ def verify(chain: Chain, deployment: Deployment) -> None:
         ("BatchVerifier", deployment.verifier, "operations", deployment.operations),
         ("BatchVerifier", deployment.verifier, "tokens", deployment.fee_tokens),
     ]
+    verify_views(chain, views)
+
+
+def verify_code(chain: Chain, deployment: Any, contracts: Sequence[str]) -> None:
+    """Check that the chain is the deployment's and has the code of these contracts.
+
+    deployment: has `chain_id`, and for each contract a field of its name and one with `_code` appended. Raises
+    WrongChainError, or NoContractError when code is missing or another.
+    """
+    actual = chain.chain_id()
+    if actual != deployment.chain_id:
+        raise WrongChainError(
+            f"the node at {chain.name} follows chain {actual}, the deployment is on chain {deployment.chain_id}: "
+            "connect to the right node or name another deployment file"
+        )
+    for field in contracts:
+        what = field.replace("_", " ")
+        address: str = getattr(deployment, field)
+        code = chain.code(address)
+        if not code:
+            raise NoContractError(
+                f"there is no {what} at {address} on chain {actual}: the chain was restarted or the file is old; "
+                "deploy again"
+            )
+        if code_hash(code) != getattr(deployment, f"{field}_code"):
+            raise NoContractError(
+                f"the {what} at {address} has code {code_hash(code)}, the deployment file says "
+                f"{getattr(deployment, f'{field}_code')}: the file is of another deployment"
+            )
+
+
+def verify_views(chain: Chain, views: Iterable[tuple[str, str, str, Any]]) -> None:
+    """Check (contract, address, view, expected answer) each. Raises DeploymentError for the first that differs."""
     for contract, address, view, expected in views:
         (value,) = coder(contract).decode_result(view, chain.call(address, coder(contract).encode(view)))
         if isinstance(value, str):
@@ -172,7 +192,7 @@ def code_hash(code: bytes) -> str:
     return f"0x{keccak(code).hex()}"
 
 
-def _typed(kind: Any, raw: Any, where: str, left_out: set[str]) -> dict[str, Any]:
+def typed(kind: Any, raw: Any, where: str, left_out: set[str]) -> dict[str, Any]:
     """`raw` with exactly the fields of the dataclass `kind` but those left out, each of its type."""
     expected = {field.name: field.type for field in fields(kind) if field.name not in left_out}
     if not isinstance(raw, dict) or set(raw) != set(expected):
@@ -181,6 +201,6 @@ def _typed(kind: Any, raw: Any, where: str, left_out: set[str]) -> dict[str, Any
     for name, type_ in expected.items():
         if type(raw[name]) is not type_:
             raise DeploymentError(f"{where}: {name} = {raw[name]!r} is not of type {type_}; deploy again or restore it")
-        if name in ("rollup", "registry", "verifier", "operator", "address") and not is_checksum_address(raw[name]):
+        if name in _ADDRESSES and not is_checksum_address(raw[name]):
             raise DeploymentError(f"{where}: {name} = {raw[name]!r} is not an EIP-55 address; restore the file")
     return raw
