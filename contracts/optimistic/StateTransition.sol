@@ -29,7 +29,10 @@ contract StateTransition is IStateTransition {
     /// @param entriesEnd Place after the last queue entry.
     /// @param witness Place of the first byte of the witness that is not yet used.
     /// @param witnessEnd Place after the witness.
-    /// @param index Index of the leaf that was read last.
+    /// @param isOpen Whether the leaf that was read last has yet to be checked: see `_close`.
+    /// @param index That leaf's index.
+    /// @param leaf Its value.
+    /// @param newLeaf The value that was put there; the same if nothing was put.
     /// @param record Place of its record.
     /// @param siblings Place of its siblings.
     /// @param fee Fee of the operation.
@@ -48,7 +51,10 @@ contract StateTransition is IStateTransition {
         uint256 entriesEnd;
         uint256 witness;
         uint256 witnessEnd;
+        bool isOpen;
         uint256 index;
+        bytes32 leaf;
+        bytes32 newLeaf;
         uint256 record;
         uint256 siblings;
         uint256 fee;
@@ -86,9 +92,6 @@ contract StateTransition is IStateTransition {
 
     /// @dev Shares of a pool that nobody owns.
     uint256 private constant _LOCKED_SHARES = 1000;
-
-    /// @dev Most withdrawals that there can be.
-    uint256 private constant _MAX_WITHDRAWALS = 2 ** StateTree.WITHDRAWAL_LEVELS;
 
     /// @inheritdoc IStateTransition
     function execute(
@@ -140,7 +143,9 @@ contract StateTransition is IStateTransition {
         State memory state = run.state;
         (bytes32 stateRoot, bytes32 withdrawalRoot) = (state.stateRoot, state.withdrawalRoot);
         (uint64 nextIndex, uint64 withdrawalCount) = (state.nextIndex, state.withdrawalCount);
-        if (_isValid(run, kind, place)) {
+        bool isValid = _isValid(run, kind, place);
+        _close(run);
+        if (isValid) {
             if (run.fee != 0) _addFee(run);
         } else {
             (state.stateRoot, state.withdrawalRoot) = (stateRoot, withdrawalRoot);
@@ -201,11 +206,12 @@ contract StateTransition is IStateTransition {
         uint256 amount = CalldataNumber.read(place + 5, 16);
 
         Records.Account memory sender;
-        if (!_spend(run, account, amount, sender)) return false;
+        if (!_hasRoomForWithdrawals(run, 1) || !_spend(run, account, amount, sender)) return false;
         bytes32 structHash =
             OperationHash.withdraw(account, sender.token, amount, run.fee, sender.nonce, run.expiry);
         if (!_isSigned(run, run.signature, structHash, sender.owner)) return false;
-        return _withdraw(run, sender.owner, sender.token, uint128(amount));
+        _withdraw(run, sender.owner, sender.token, uint128(amount));
+        return true;
     }
 
     function _swap(Run memory run, uint256 place) private pure returns (bool) {
@@ -391,8 +397,8 @@ contract StateTransition is IStateTransition {
         pure
         returns (bool, uint256 amountA, uint256 amountB)
     {
-        // A position's shares are always part of its pool's.
-        if (!_readPool(run, index, pool) || shares > pool.shares) return (false, 0, 0);
+        // A pool has always more shares than a position: some are nobody's.
+        if (!_readPool(run, index, pool) || shares >= pool.shares) return (false, 0, 0);
         // Factors are below 2¹²⁸: products fit in a word. The quotients are no more than the reserves.
         amountA = shares * pool.reserveA / pool.shares;
         amountB = shares * pool.reserveB / pool.shares;
@@ -525,19 +531,25 @@ contract StateTransition is IStateTransition {
                 return true;
             }
         }
-        if (!_hasRoom(run, 1)) return _withdraw(run, owner, token, amount);
-        _new(run, Records.hashAccount(owner, token, 0, amount));
+        if (_hasRoom(run, 1)) {
+            _new(run, Records.hashAccount(owner, token, 0, amount));
+            return true;
+        }
+        if (!_hasRoomForWithdrawals(run, 1)) return false;
+        _withdraw(run, owner, token, amount);
         return true;
     }
 
     function _forcedWithdrawal(Run memory run, uint256 index, address owner) private pure returns (bool) {
+        if (!_hasRoomForWithdrawals(run, 2)) return false;
         uint256 kind = _read(run, index);
         if (kind == Records.KIND_ACCOUNT) {
             Records.Account memory account;
             Records.readAccount(run.record, account);
             if (account.owner != owner) return false;
             _put(run, Records.hashAccount(owner, account.token, account.nonce, 0));
-            return _withdraw(run, owner, account.token, account.balance);
+            _withdraw(run, owner, account.token, account.balance);
+            return true;
         }
         if (kind == Records.KIND_POSITION) {
             Records.Position memory position;
@@ -547,8 +559,10 @@ contract StateTransition is IStateTransition {
             Records.Pool memory pool;
             (bool isRemoved, uint256 amountA, uint256 amountB) =
                 _removeFromPool(run, position.pool, position.shares, pool);
-            return isRemoved && _withdraw(run, owner, pool.tokenA, uint128(amountA))
-                && _withdraw(run, owner, pool.tokenB, uint128(amountB));
+            if (!isRemoved) return false;
+            _withdraw(run, owner, pool.tokenA, uint128(amountA));
+            _withdraw(run, owner, pool.tokenB, uint128(amountB));
+            return true;
         }
         return false;
     }
@@ -608,25 +622,27 @@ contract StateTransition is IStateTransition {
         return true;
     }
 
-    /// @dev Makes a withdrawal, unless it is of nothing.
-    function _withdraw(Run memory run, address owner, uint16 token, uint128 amount) private pure returns (bool) {
-        if (amount == 0) return true;
+    /// @dev Makes a withdrawal, unless it is of nothing. The caller has checked that there is room.
+    function _withdraw(Run memory run, address owner, uint16 token, uint128 amount) private pure {
+        if (amount == 0) return;
         State memory state = run.state;
         uint256 index = state.withdrawalCount;
-        if (index >= _MAX_WITHDRAWALS) return false;
         uint256 siblings = _takeWitness(run, StateTree.WITHDRAWAL_LEVELS * 32);
-        if (StateTree.root(0, index, siblings, StateTree.WITHDRAWAL_LEVELS) != state.withdrawalRoot) {
-            revert InvalidWitness();
-        }
         bytes32 leaf = Records.hashWithdrawal(owner, token, amount);
-        state.withdrawalRoot = StateTree.root(leaf, index, siblings, StateTree.WITHDRAWAL_LEVELS);
+        (bytes32 root, bytes32 newRoot) = StateTree.roots(0, leaf, index, siblings, StateTree.WITHDRAWAL_LEVELS);
+        if (root != state.withdrawalRoot) revert InvalidWitness();
+        state.withdrawalRoot = newRoot;
         ++state.withdrawalCount;
-        return true;
     }
 
-    /// @dev Whether the tree has `count` unused leaves.
+    /// @dev Whether the state tree has `count` unused leaves.
     function _hasRoom(Run memory run, uint256 count) private pure returns (bool) {
         return run.state.nextIndex + count <= run.capacity;
+    }
+
+    /// @dev Whether the withdrawal tree has `count` unused leaves.
+    function _hasRoomForWithdrawals(Run memory run, uint256 count) private pure returns (bool) {
+        return run.state.withdrawalCount + count <= 2 ** StateTree.WITHDRAWAL_LEVELS;
     }
 
     /// @dev Whether the fee can be added to a fee word: there is none, or one of this token or an unused one. Notes which.
@@ -701,12 +717,14 @@ contract StateTransition is IStateTransition {
         return _readLeaf(run, index);
     }
 
-    /// @dev Takes the next leaf from the witness and checks that it is in the tree.
+    /// @dev Takes the next leaf from the witness and opens it. Whoever uses its record must put nothing elsewhere before
+    /// it is closed; `_readLeaf` and `_executeOperation` see to that.
     /// @return kind The kind of its record, which is at `run.record`.
     function _readLeaf(Run memory run, uint256 index) private pure returns (uint256 kind) {
+        _close(run);
         uint256 length = CalldataNumber.read(_takeWitness(run, 1), 1);
         uint256 record = _takeWitness(run, length);
-        uint256 siblings = _takeWitness(run, run.levels * 32);
+        run.siblings = _takeWitness(run, run.levels * 32);
         bytes32 leaf;
         if (length != 0) {
             kind = CalldataNumber.read(record, 1);
@@ -715,13 +733,25 @@ contract StateTransition is IStateTransition {
             }
             leaf = keccak256(msg.data[record:record + length]);
         }
-        if (StateTree.root(leaf, index, siblings, run.levels) != run.state.stateRoot) revert InvalidWitness();
-        (run.index, run.record, run.siblings) = (index, record, siblings);
+        (run.isOpen, run.index, run.record) = (true, index, record);
+        (run.leaf, run.newLeaf) = (leaf, leaf);
     }
 
     /// @dev Puts another record, or the first, where the leaf is that was read last.
     function _put(Run memory run, bytes32 leaf) private pure {
-        run.state.stateRoot = StateTree.root(leaf, run.index, run.siblings, run.levels);
+        run.newLeaf = leaf;
+    }
+
+    /// @dev Checks that the leaf that was read last is in the tree, and puts there what was put: in one pass over the
+    /// path, which is most of the gas. Until then the record is the caller's word. It decides nothing that lasts: if it is
+    /// not true, execution ends here.
+    function _close(Run memory run) private pure {
+        if (!run.isOpen) return;
+        run.isOpen = false;
+        (bytes32 root, bytes32 newRoot) =
+            StateTree.roots(run.leaf, run.newLeaf, run.index, run.siblings, run.levels);
+        if (root != run.state.stateRoot) revert InvalidWitness();
+        run.state.stateRoot = newRoot;
     }
 
     /* CALLDATA */
