@@ -206,12 +206,11 @@ contract StateTransition is IStateTransition {
         uint256 amount = CalldataNumber.read(place + 5, 16);
 
         Records.Account memory sender;
-        if (!_hasRoomForWithdrawals(run, 1) || !_spend(run, account, amount, sender)) return false;
+        if (!_spend(run, account, amount, sender)) return false;
         bytes32 structHash =
             OperationHash.withdraw(account, sender.token, amount, run.fee, sender.nonce, run.expiry);
         if (!_isSigned(run, run.signature, structHash, sender.owner)) return false;
-        _withdraw(run, sender.owner, sender.token, uint128(amount));
-        return true;
+        return _withdraw(run, sender.owner, sender.token, uint128(amount));
     }
 
     function _swap(Run memory run, uint256 place) private pure returns (bool) {
@@ -397,8 +396,8 @@ contract StateTransition is IStateTransition {
         pure
         returns (bool, uint256 amountA, uint256 amountB)
     {
-        // A pool has always more shares than a position: some are nobody's.
-        if (!_readPool(run, index, pool) || shares >= pool.shares) return (false, 0, 0);
+        // A position's shares are always part of its pool's.
+        if (!_readPool(run, index, pool) || shares > pool.shares) return (false, 0, 0);
         // Factors are below 2¹²⁸: products fit in a word. The quotients are no more than the reserves.
         amountA = shares * pool.reserveA / pool.shares;
         amountB = shares * pool.reserveB / pool.shares;
@@ -531,25 +530,19 @@ contract StateTransition is IStateTransition {
                 return true;
             }
         }
-        if (_hasRoom(run, 1)) {
-            _new(run, Records.hashAccount(owner, token, 0, amount));
-            return true;
-        }
-        if (!_hasRoomForWithdrawals(run, 1)) return false;
-        _withdraw(run, owner, token, amount);
+        if (!_hasRoom(run, 1)) return _withdraw(run, owner, token, amount);
+        _new(run, Records.hashAccount(owner, token, 0, amount));
         return true;
     }
 
     function _forcedWithdrawal(Run memory run, uint256 index, address owner) private pure returns (bool) {
-        if (!_hasRoomForWithdrawals(run, 2)) return false;
         uint256 kind = _read(run, index);
         if (kind == Records.KIND_ACCOUNT) {
             Records.Account memory account;
             Records.readAccount(run.record, account);
             if (account.owner != owner) return false;
             _put(run, Records.hashAccount(owner, account.token, account.nonce, 0));
-            _withdraw(run, owner, account.token, account.balance);
-            return true;
+            return _withdraw(run, owner, account.token, account.balance);
         }
         if (kind == Records.KIND_POSITION) {
             Records.Position memory position;
@@ -559,10 +552,8 @@ contract StateTransition is IStateTransition {
             Records.Pool memory pool;
             (bool isRemoved, uint256 amountA, uint256 amountB) =
                 _removeFromPool(run, position.pool, position.shares, pool);
-            if (!isRemoved) return false;
-            _withdraw(run, owner, pool.tokenA, uint128(amountA));
-            _withdraw(run, owner, pool.tokenB, uint128(amountB));
-            return true;
+            return isRemoved && _withdraw(run, owner, pool.tokenA, uint128(amountA))
+                && _withdraw(run, owner, pool.tokenB, uint128(amountB));
         }
         return false;
     }
@@ -622,27 +613,25 @@ contract StateTransition is IStateTransition {
         return true;
     }
 
-    /// @dev Makes a withdrawal, unless it is of nothing. The caller has checked that there is room.
-    function _withdraw(Run memory run, address owner, uint16 token, uint128 amount) private pure {
-        if (amount == 0) return;
+    /// @dev Makes a withdrawal, unless it is of nothing.
+    function _withdraw(Run memory run, address owner, uint16 token, uint128 amount) private pure returns (bool) {
+        if (amount == 0) return true;
         State memory state = run.state;
         uint256 index = state.withdrawalCount;
+        // Never so in practice; but a withdrawal for which there can be no witness could not be disputed.
+        if (index >= 2 ** StateTree.WITHDRAWAL_LEVELS) return false;
         uint256 siblings = _takeWitness(run, StateTree.WITHDRAWAL_LEVELS * 32);
         bytes32 leaf = Records.hashWithdrawal(owner, token, amount);
         (bytes32 root, bytes32 newRoot) = StateTree.roots(0, leaf, index, siblings, StateTree.WITHDRAWAL_LEVELS);
         if (root != state.withdrawalRoot) revert InvalidWitness();
         state.withdrawalRoot = newRoot;
         ++state.withdrawalCount;
+        return true;
     }
 
     /// @dev Whether the state tree has `count` unused leaves.
     function _hasRoom(Run memory run, uint256 count) private pure returns (bool) {
         return run.state.nextIndex + count <= run.capacity;
-    }
-
-    /// @dev Whether the withdrawal tree has `count` unused leaves.
-    function _hasRoomForWithdrawals(Run memory run, uint256 count) private pure returns (bool) {
-        return run.state.withdrawalCount + count <= 2 ** StateTree.WITHDRAWAL_LEVELS;
     }
 
     /// @dev Whether the fee can be added to a fee word: there is none, or one of this token or an unused one. Notes which.
