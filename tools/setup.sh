@@ -23,8 +23,7 @@ fingerprint() { cat "$@" | cksum | tr ' ' '-'; }
 # python_is PYTHON MINIMUM BELOW, versions as in 3,11
 python_is() { "$1" -c "import sys; sys.exit(not ($2) <= sys.version_info[:2] < ($3))" 2>/dev/null; }
 
-# The Python for .venv: 3.11 first, because light-poseidon, which hashes faster, has a wheel for no other; where
-# the machine has neither 3.11 nor 3.12, uv fetches 3.11.
+# The Python for .venv: 3.11 first, which CI has; where the machine has neither 3.11 nor 3.12, uv fetches 3.11.
 choose_python() {
   local candidate
   for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3 python3.12; do
@@ -77,7 +76,7 @@ find_uv() {
 }
 
 setup_python() {
-  local stamp site glibc without=
+  local stamp site
   stamp=$(fingerprint uv.lock pyproject.toml tools/setup.sh)
   # A virtual environment that was moved with its folder still has the old path in its programs.
   if [ "$(cat .venv/.setup-folder 2>/dev/null)" = "$PWD" ] &&
@@ -94,10 +93,7 @@ setup_python() {
   Install one of them, or say where it is: make setup PYTHON=/path/to/python3.12"
   fi
   say "Python packages: installing what uv.lock says into .venv ($(.venv/bin/python --version))"
-  # light-poseidon's wheel needs glibc 2.34; to build it takes Rust, and the project works without.
-  glibc=$(getconf GNU_LIBC_VERSION 2>/dev/null) || glibc=
-  version_at_least "${glibc#glibc }" 2.34 || without="--no-install-package=light-poseidon"
-  UV_PROJECT_ENVIRONMENT=.venv "$UV" sync --locked --python .venv/bin/python ${without:+"$without"} ||
+  UV_PROJECT_ENVIRONMENT=.venv "$UV" sync --locked --python .venv/bin/python ||
     die "uv could not install the Python packages; see its message above."
   # Read by every Python of .venv at its start: see layer2/toolchain.py.
   site=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from layer2.crypto.field import R
-from layer2.crypto.poseidon import poseidon, poseidon4
+from layer2.crypto.poseidon import climb, poseidon
 from layer2.ledger.constants import ARITY, MAX_LEVELS
 from layer2.ledger.errors import TreeError
 
@@ -126,15 +126,14 @@ class StateTree:
             digit = 1 + (index >> shift & 3)
             spine.append((node, digit))
             node = node[digit]
-        same = node[0] == leaf
+        spine.reverse()
+        if node[0] == leaf:
+            values = [parent[0] for parent, _ in spine]
+        else:
+            values = climb(index, leaf, [(a[0], b[0], c[0], d[0]) for (_, a, b, c, d), _ in spine])
         node = (leaf, payload)
-        for parent, digit in reversed(spine):
-            children = (*parent[1:digit], node, *parent[digit + 1 :])
-            if same:
-                node = (parent[0], *children)
-            else:
-                a, b, c, d = children
-                node = (poseidon4(a[0], b[0], c[0], d[0]), a, b, c, d)
+        for value, (parent, digit) in zip(values, spine, strict=True):
+            node = (value, *parent[1:digit], node, *parent[digit + 1 :])
         return self._with(node)
 
     def path(self, index: int) -> Path:

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from layer2.crypto.babyjub import (
     B8,
     IDENTITY,
-    SQRT_MINUS_A,
     Point,
     add,
     multiply,
@@ -15,7 +14,7 @@ from layer2.crypto.babyjub import (
     on_curve,
 )
 from layer2.crypto.errors import CryptoError
-from layer2.crypto.field import COFACTOR, A, D, L, R
+from layer2.crypto.field import COFACTOR, SQRT_MINUS_A, A, D, L, R
 
 # circomlib's generator of all 8·L points; L times it generates the 8 points of small order.
 GENERATOR = Point(
