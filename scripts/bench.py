@@ -1,11 +1,11 @@
-"""`ape run bench`: measures constraints, gas, provers and ledger, and writes the results into docs/."""
+"""`ape run bench`: measures constraints, gas, provers, ledger and sequencer, and writes the results into docs/."""
 
 import click
 
 
 @click.command()
 def cli() -> None:
-    """Measure constraints, gas, provers and the ledger; write docs/benchmarks.md, its JSON and its picture.
+    """Measure constraints, gas, provers, ledger and sequencer; write docs/benchmarks.md, its JSON and its picture.
 
     Starts a local chain of its own. Takes about five minutes on two cores; needs `make circuits`.
     """

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from layer2.benchmarks.gas import GasReport, draw
-from layer2.ledger.bench import transfers_per_second
+from layer2.ledger import bench as ledger
+from layer2.optimistic import bench as sequencer
 from layer2.toolchain import PROJECT
 from layer2.zk.bench import CircuitBench, bench_provers
 from layer2.zk.constraints import transfer_constraints
@@ -17,6 +18,7 @@ from layer2.zk.params import DEFAULT_TRANSFERS
 
 DOCS: Final = PROJECT / "docs"
 LEDGER_TRANSFERS: Final = 2000
+SEQUENCER_TRANSFERS: Final = 20_000
 HERMEZ: Final = 54_400
 LOOPRING: Final = 155_000
 """Constraints of a transfer in those projects' circuits, the hashing of its data included."""
@@ -39,6 +41,7 @@ class Report:
     gas: GasReport
     provers: tuple[CircuitBench, ...]
     ledger_transfers_per_second: float
+    sequencer_transfers_per_second: float
 
 
 def measure(gas: Callable[[], GasReport], say: Callable[[str], None] = lambda line: None) -> Report:
@@ -46,10 +49,12 @@ def measure(gas: Callable[[], GasReport], say: Callable[[str], None] = lambda li
     say("constraints of a transfer at 12 and 16 levels: compiling")
     constraints = tuple(TransferConstraints(levels, transfer_constraints(levels)) for levels in (12, 16))
     say(f"ledger: {LEDGER_TRANSFERS} signed transfers")
-    speed = transfers_per_second(LEDGER_TRANSFERS)
+    ledger_speed = ledger.transfers_per_second(LEDGER_TRANSFERS)
+    say(f"sequencer: {SEQUENCER_TRANSFERS} signed transfers")
+    sequencer_speed = sequencer.transfers_per_second(SEQUENCER_TRANSFERS)
     say("provers: the same proofs by the native prover and by snarkjs")
     provers = tuple(bench_provers())
-    return Report(constraints, DEFAULT_TRANSFERS.operation_bytes, gas(), provers, speed)
+    return Report(constraints, DEFAULT_TRANSFERS.operation_bytes, gas(), provers, ledger_speed, sequencer_speed)
 
 
 def write(report: Report, folder: Path = DOCS) -> list[Path]:
@@ -171,6 +176,11 @@ def markdown(report: Report, picture: str) -> str:
             "",
             "Signed transfers through validation and application on one core, signature check and both tree paths "
             f"included: **{report.ledger_transfers_per_second:,.0f}** a second.",
+            "",
+            "## Sequencer",
+            "",
+            "The same for the optimistic rollup, recovery of the signers and a state root after every chunk of 16 "
+            f"transfers included: **{report.sequencer_transfers_per_second:,.0f}** a second.",
             "",
         ]
     )

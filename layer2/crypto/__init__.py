@@ -1,4 +1,4 @@
-"""Cryptography of the ZK rollup: Poseidon, BabyJubJub, EdDSA and key derivation.
+"""Cryptography of both rollups: Poseidon, BabyJubJub, EdDSA, key derivation, Keccak.
 
 Knows nothing of ledgers or chains and may import only third-party libraries. Nothing here runs in
 constant time: signing in Python is for development and tests, and a secret used on a machine that
