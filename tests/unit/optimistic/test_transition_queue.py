@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from layer2.ledger.operations import NO_KEY
 from layer2.ledger.operations import Operation as Slot
 from layer2.optimistic.errors import QueueError
 from layer2.optimistic.operations import QueueEntry
@@ -63,8 +64,8 @@ def nothing_but_the_cursor(entry, reads, state=STATE):
 
 
 def test_entries_are_the_slots_of_both_rollups():
-    assert deposit(BOB, USDC, 7, 3) == Slot.deposit(BOB, (0, 0), USDC, 7, 3).to_slot()
-    assert forced(BOB, 3) == Slot.forced_withdrawal(BOB, 3).to_slot()
+    assert deposit(BOB, USDC, 7, 3) == Slot.deposit(USDC, 7, BOB, NO_KEY, 3).to_slot()
+    assert forced(BOB, 3) == Slot.forced_withdrawal(3, BOB).to_slot()
 
 
 # -------------------------------------------------------------------- the cursor
