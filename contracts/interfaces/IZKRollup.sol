@@ -3,6 +3,8 @@ pragma solidity 0.8.37;
 
 import {IBatchVerifier} from "./IBatchVerifier.sol";
 import {ICustody} from "./ICustody.sol";
+import {IPoseidon4} from "./IPoseidon4.sol";
+import {AccountTree} from "../libraries/AccountTree.sol";
 
 /// @title IZKRollup
 /// @notice A rollup whose batches are accepted together with proofs that they are right, and are final at once.
@@ -98,6 +100,9 @@ interface IZKRollup is ICustody {
     /// @notice Some proof of the batch does not hold. (The verifier's error.)
     error InvalidProof();
 
+    /// @notice The contract given for Poseidon has another code.
+    error WrongHasher(address hasher, bytes32 codeHash);
+
     /// @notice There has to be an operator.
     error ZeroOperator();
 
@@ -113,8 +118,22 @@ interface IZKRollup is ICustody {
     function submitBatch(bytes32 stateRoot, bytes32 parentHash, bytes calldata data, ZKProof[] calldata proofs)
         external;
 
+    /// @notice Ends the rollup for ever, so that owners get their money without anybody who submits batches. Anyone may
+    /// call, once both the head of the queue and the last batch's timestamp are older than `freezeDeadline`.
+    function freeze() external;
+
+    /// @notice After a freeze: credits the whole balance of an account in the final state to its owner, once. Anyone may
+    /// call.
+    /// @param index The account's index.
+    /// @param account The account, as the final state has it.
+    /// @param siblings For each level, from the leaf up, the other three children in ascending order.
+    function escape(uint32 index, AccountTree.Account calldata account, uint256[3][] calldata siblings) external;
+
     /// @notice The contract that checks proofs.
     function verifier() external view returns (IBatchVerifier);
+
+    /// @notice The contract that hashes for escapes.
+    function hasher() external view returns (IPoseidon4);
 
     /// @notice Who alone submits batches, as long as it does and takes the queue in time.
     /// @dev Warning: it has to be an account without code, and must not delegate to code (EIP-7702) while it submits.

@@ -4,8 +4,10 @@ pragma solidity 0.8.37;
 import {Custody} from "../bridge/Custody.sol";
 import {IBatchVerifier} from "../interfaces/IBatchVerifier.sol";
 import {ICustody} from "../interfaces/ICustody.sol";
+import {IPoseidon4} from "../interfaces/IPoseidon4.sol";
 import {ITokenRegistry} from "../interfaces/ITokenRegistry.sol";
 import {IZKRollup} from "../interfaces/IZKRollup.sol";
+import {AccountTree} from "../libraries/AccountTree.sol";
 import {BabyJubJub} from "../libraries/BabyJubJub.sol";
 import {BatchData} from "../libraries/BatchData.sol";
 import {GenesisRoot} from "../libraries/GenesisRoot.sol";
@@ -56,6 +58,9 @@ contract ZKRollup is IZKRollup, Custody {
     IBatchVerifier public immutable verifier;
 
     /// @inheritdoc IZKRollup
+    IPoseidon4 public immutable hasher;
+
+    /// @inheritdoc IZKRollup
     address public immutable operator;
 
     /// @inheritdoc IZKRollup
@@ -69,6 +74,7 @@ contract ZKRollup is IZKRollup, Custody {
     uint256 private immutable _operations;
     uint256 private immutable _tokens;
     uint256 private immutable _transferSize;
+    uint256 private immutable _levels;
     uint256 private immutable _capacity;
 
     /// @dev The domain on the chain of deployment, and that chain.
@@ -85,11 +91,19 @@ contract ZKRollup is IZKRollup, Custody {
 
     /// @param registry_ The list of tokens.
     /// @param verifier_ The contract that checks proofs.
+    /// @param hasher_ The contract that hashes for escapes: circomlibjs's code and nothing else.
     /// @param operator_ Who has priority in submitting batches.
     /// @param config What never changes.
-    constructor(ITokenRegistry registry_, IBatchVerifier verifier_, address operator_, Config memory config)
-        Custody(registry_, config.inclusionDeadline, config.queueQuota, config.freezeDeadline)
-    {
+    constructor(
+        ITokenRegistry registry_,
+        IBatchVerifier verifier_,
+        IPoseidon4 hasher_,
+        address operator_,
+        Config memory config
+    ) Custody(registry_, config.inclusionDeadline, config.queueQuota, config.freezeDeadline) {
+        // A false hasher would be found out only when the rollup is frozen, and then everything could be stolen.
+        bytes32 code = address(hasher_).codehash;
+        if (code != AccountTree.HASHER_CODE_HASH) revert WrongHasher(address(hasher_), code);
         if (operator_ == address(0)) revert ZeroOperator();
         if (config.maxBatchAge == 0) revert ZeroMaxBatchAge();
         _checkTime(config.maxBatchAge);
@@ -97,6 +111,7 @@ contract ZKRollup is IZKRollup, Custody {
         // Otherwise a batch could be accepted whose timestamp lets anyone freeze at once.
         _checkFreezeDeadline(config.maxBatchAge);
         verifier = verifier_;
+        hasher = hasher_;
         operator = operator_;
         priorityTimeout = config.priorityTimeout;
         maxBatchAge = config.maxBatchAge;
@@ -105,6 +120,7 @@ contract ZKRollup is IZKRollup, Custody {
         _transfers = verifier_.transfers();
         _operations = verifier_.operations();
         _tokens = verifier_.tokens();
+        _levels = levels;
         _transferSize = 2 * ((2 * levels + 7) / 8) + 6;
         _capacity = 4 ** levels;
         _chainId = block.chainid;
@@ -145,6 +161,34 @@ contract ZKRollup is IZKRollup, Custody {
         emit BatchSubmitted(tip.batchId, batchHash, parentHash, newRoot, msg.sender, tip.timestamp);
         _creditPayouts(contents);
         emit BatchVerified(tip.batchId, batchHash, newRoot, tip.nextIndex, tip.queueCursor);
+    }
+
+    /* FREEZE AND ESCAPE */
+
+    /// @inheritdoc IZKRollup
+    function freeze() external nonReentrant {
+        _freeze(stateRoot, _tip.queueCursor, _tip.timestamp);
+    }
+
+    /// @inheritdoc IZKRollup
+    function escape(uint32 index, AccountTree.Account calldata account, uint256[3][] calldata siblings)
+        external
+        nonReentrant
+    {
+        // Checks
+        _checkFrozen();
+        // An index beyond the tree would have the path, and be another name, of one within.
+        if (index >= _capacity) revert AccountOutOfRange(index, _capacity);
+        if (account.balance == 0) revert NothingToEscape(index);
+        // With all levels, leaves are leaves: an inner node has the form of an account.
+        if (siblings.length != _levels) revert InvalidEscapeProof();
+        if (AccountTree.rootOf(hasher, index, account, siblings) != finalRoot) revert InvalidEscapeProof();
+
+        // Effects
+        _markEscaped(index);
+        _credit(account.owner, account.token, account.balance);
+
+        emit Escaped(index, account.owner, account.token, account.balance);
     }
 
     /* VIEWS */

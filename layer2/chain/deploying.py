@@ -101,6 +101,7 @@ def deploy(
 
     registry, _ = create("TokenRegistry")
     verifier, _ = create("BatchVerifier", *keys.constructor_arguments)
+    hasher, _ = create("Poseidon4")
     settings = (
         config.inclusion_deadline,
         config.queue_quota,
@@ -108,7 +109,7 @@ def deploy(
         config.max_batch_age,
         config.freeze_deadline,
     )
-    rollup, receipt = create("ZKRollup", registry, verifier, operator, settings)
+    rollup, receipt = create("ZKRollup", registry, verifier, hasher, operator, settings)
     tokens: tuple[Token, ...] = ()
     if with_test_token:
         address, _ = create("TestUSDC")
@@ -121,6 +122,7 @@ def deploy(
         rollup=rollup,
         registry=registry,
         verifier=verifier,
+        hasher=hasher,
         operator=operator,
         levels=circuits.levels,
         transfers=circuits.transfers.size,
@@ -136,6 +138,7 @@ def deploy(
         rollup_code=code_hash(chain.code(rollup)),
         registry_code=code_hash(chain.code(registry)),
         verifier_code=code_hash(chain.code(verifier)),
+        hasher_code=code_hash(chain.code(hasher)),
         tokens=tokens,
     )
     verify(chain, deployment)

@@ -24,7 +24,7 @@ FOLDER: Final = PROJECT / "deploy"
 FORMAT: Final = 1
 
 _ADDRESSES: Final = frozenset(
-    {"rollup", "registry", "verifier", "state_transition", "cell_verifier", "operator", "address"}
+    {"rollup", "registry", "verifier", "hasher", "state_transition", "cell_verifier", "operator", "address"}
 )
 
 
@@ -51,6 +51,7 @@ class Deployment:
     rollup: str
     registry: str
     verifier: str
+    hasher: str
     operator: str
     levels: int
     transfers: int
@@ -66,6 +67,7 @@ class Deployment:
     rollup_code: str
     registry_code: str
     verifier_code: str
+    hasher_code: str
     tokens: tuple[Token, ...] = ()
 
     @property
@@ -128,11 +130,12 @@ def verify(chain: Chain, deployment: Deployment) -> None:
     Raises WrongChainError, NoContractError when code is missing or another, DeploymentError for a parameter that
     differs.
     """
-    verify_code(chain, deployment, ("rollup", "registry", "verifier"))
+    verify_code(chain, deployment, ("rollup", "registry", "verifier", "hasher"))
     views = [
         ("ZKRollup", deployment.rollup, "domain", deployment.domain),
         ("ZKRollup", deployment.rollup, "registry", deployment.registry),
         ("ZKRollup", deployment.rollup, "verifier", deployment.verifier),
+        ("ZKRollup", deployment.rollup, "hasher", deployment.hasher),
         ("ZKRollup", deployment.rollup, "operator", deployment.operator),
         ("ZKRollup", deployment.rollup, "inclusionDeadline", deployment.inclusion_deadline),
         ("ZKRollup", deployment.rollup, "queueQuota", deployment.queue_quota),

@@ -34,6 +34,7 @@ from layer2.zk.params import (
 
 BUILD = PROJECT / "build" / "circuits"
 GENERATED = PROJECT / "contracts" / "zk" / "generated"
+POSEIDON_CONTRACT = PROJECT / "circuits" / "tools" / "poseidon_contract.mjs"
 DEV_SETUP = PROJECT / "circuits" / "tools" / "dev_setup.mjs"
 
 DEFAULT_CIRCUITS = Circuits(DEFAULT_TRANSFERS, DEFAULT_OPERATIONS)
@@ -126,8 +127,12 @@ def verifying_keys(circuits: Circuits, build: Path = BUILD) -> VerifyingKeys:
 
 
 def generate(circuits: Circuits = DEFAULT_CIRCUITS, build: Path = BUILD) -> dict[str, str]:
-    """Content of the files in contracts/zk/generated/, by name: snarkjs's verifiers and the keys of both circuits."""
-    files = {"verifying_keys.json": verifying_keys(circuits, build).to_json()}
+    """Content of the files in contracts/zk/generated/, by name: snarkjs's verifiers and the keys of both circuits, and
+    Poseidon as a contract."""
+    files = {
+        "verifying_keys.json": verifying_keys(circuits, build).to_json(),
+        "Poseidon4.json": _run("Poseidon4", ["node", str(POSEIDON_CONTRACT)]),
+    }
     for params in (circuits.transfers, circuits.operations):
         name = f"{params.kind.capitalize()}Verifier"
         with tempfile.TemporaryDirectory() as folder:
@@ -165,8 +170,8 @@ def _snarkjs(name: str, what: str, zkey: Path, output: Path) -> None:
     _run(name, [str(find_program("snarkjs")), "zkey", "export", what, str(zkey), str(output)], quiet=True)
 
 
-def _run(name: str, command: list[str], *, quiet: bool = False) -> None:
-    """Runs a program, its output on our standard error; quiet programs are heard only when they fail."""
+def _run(name: str, command: list[str], *, quiet: bool = False) -> str:
+    """Runs a program; returns its output. What it says on standard error is shown, of quiet ones if they fail."""
     try:
         result = subprocess.run(
             command,
@@ -180,6 +185,7 @@ def _run(name: str, command: list[str], *, quiet: bool = False) -> None:
         raise BuildError(f"{name}: {command[0]} cannot be started ({error.strerror}): run `make setup`") from error
     if result.returncode != 0:
         raise BuildError(f"{name}: `{' '.join(command)}` failed\n{result.stdout}")
+    return result.stdout
 
 
 def _link(link: Path, folder: Path) -> None:

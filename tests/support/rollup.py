@@ -139,14 +139,15 @@ class Rollup:
             arguments, prove = (trapdoor.key(), sizes), prove_with(trapdoor)
         verifier = deployer.deploy(project.BatchVerifier, *arguments)
         config = (INCLUSION_DEADLINE, QUEUE_QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE, FREEZE_DEADLINE)
-        contract = deployer.deploy(project.ZKRollup, registry, verifier, operator, config)
+        hasher = deployer.deploy(project.Poseidon4)
+        contract = deployer.deploy(project.ZKRollup, registry, verifier, hasher, operator, config)
         return cls(contract, operator, State.genesis(TEST_CIRCUITS.levels), int(contract.domain()), prove=prove)
 
     def twin(self, project: Any, deployer: AccountAPI) -> "Rollup":
         """Another rollup with the same verifier and settings, at genesis."""
         c = self.contract
         config = (INCLUSION_DEADLINE, QUEUE_QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE, FREEZE_DEADLINE)
-        contract = deployer.deploy(project.ZKRollup, c.registry(), c.verifier(), self.operator, config)
+        contract = deployer.deploy(project.ZKRollup, c.registry(), c.verifier(), c.hasher(), self.operator, config)
         return Rollup(contract, self.operator, State.genesis(TEST_CIRCUITS.levels), int(contract.domain()))
 
     def copy(self) -> "Rollup":

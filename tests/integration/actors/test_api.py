@@ -277,7 +277,7 @@ def test_attack_bait_account_that_names_its_victim_as_owner(service: Service) ->
     assert [account.index for account in bob.accounts()] == [2]
     assert [account.index for account in bob.foreign_accounts()] == [4, 5]
     for index in (None, 4):
-        with pytest.raises(WalletError, match="the ETH account of .* obeys another key than its own"):
+        with pytest.raises(WalletError, match=r"the ETH account of .* obeys another key than its own"):
             bob.account(ETH, index)
     # Even a deposit that is told to go there opens an account that Bob's key controls.
     bob.deposit(ETH, 10**18, account=4)

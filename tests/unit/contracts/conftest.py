@@ -88,6 +88,11 @@ def verifier(project, deployer, trapdoor, sizes):
     return deployer.deploy(project.BatchVerifier, trapdoor.key(), sizes.astuple())
 
 
+@pytest.fixture(scope="session")
+def hasher(project, deployer):
+    return deployer.deploy(project.Poseidon4)
+
+
 @pytest.fixture
 def at_time(chain):
     """Makes the next transaction's block have a timestamp."""
@@ -110,9 +115,14 @@ def list_token(registry, deployer):
 
 
 @pytest.fixture(scope="session")
-def toy_contract(project, deployer, registry, verifier, operator):
+def toy_contract(project, deployer, registry, verifier, hasher, operator):
     return deployer.deploy(
-        project.ZKRollup, registry, verifier, operator, (DAY, QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE, FREEZE_DEADLINE)
+        project.ZKRollup,
+        registry,
+        verifier,
+        hasher,
+        operator,
+        (DAY, QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE, FREEZE_DEADLINE),
     )
 
 

@@ -4,9 +4,13 @@ Toy keys: the cost does not depend on the keys, and a hundred segments need no h
 """
 
 import random
+from dataclasses import replace
 
 import pytest
 
+from layer2.crypto.eddsa import Point
+from layer2.crypto.poseidon import poseidon
+from layer2.ledger.account import Account
 from tests.support.batches import OPERATIONS, TRANSFERS, Batch, R, Segment, Sizes, slot, transfer
 from tests.support.toy_rollup import ToyRollup
 from tests.unit.contracts.conftest import DAY, FREEZE_DEADLINE, KEY, MAX_BATCH_AGE, PRIORITY_TIMEOUT, QUOTA
@@ -15,10 +19,10 @@ DEFAULT = Sizes(12, 6, 5, 4)
 
 
 @pytest.fixture(scope="module")
-def default_contract(project, deployer, registry, operator, trapdoor):
+def default_contract(project, deployer, registry, hasher, operator, trapdoor):
     verifier = deployer.deploy(project.BatchVerifier, trapdoor.key(), DEFAULT.astuple())
     config = (DAY, QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE, FREEZE_DEADLINE)
-    return deployer.deploy(project.ZKRollup, registry, verifier, operator, config)
+    return deployer.deploy(project.ZKRollup, registry, verifier, hasher, operator, config)
 
 
 @pytest.fixture
@@ -87,3 +91,28 @@ def test_gas_of_custody(default_contract, usdc, usdc_id, alice, bob):
     forced = c.forceWithdraw(1, sender=alice).gas_used
     print("deposit of ETH, of a token, forced withdrawal: gas", ether, token, forced)
     assert (ether < 110_000, token < 140_000, forced < 90_000) == (True, True, True)
+
+
+def test_gas_of_leaving_after_a_freeze(submit, default_contract, hasher, alice, bob, chain):
+    """An escape hashes 13 times: the leaf and twelve levels."""
+    c, owners = default_contract, (alice, bob)
+    accounts = [Account(int(owner.address, 16), Point(*KEY), 0, 9, 10**18) for owner in owners]
+    near = [SOURCE.randrange(R) for _ in range(2)]
+    path = [[SOURCE.randrange(R) for _ in range(3)] for _ in range(11)]
+    root = poseidon((accounts[0].leaf(), accounts[1].leaf(), *near))
+    for siblings in path:
+        root = poseidon((root, *siblings))
+    c.deposit(0, 2 * 10**18, alice, 0, KEY, value=2 * 10**18, sender=alice)
+    submit(replace(transfers(1), root=root))
+    chain.mine(timestamp=chain.pending_timestamp + FREEZE_DEADLINE + 1)
+    froze = c.freeze(sender=alice).gas_used
+    escaped = []
+    for place, owner in enumerate(owners):
+        account = (owner, 0, 9, 10**18, KEY)
+        siblings = [[accounts[1 - place].leaf(), *near], *path]
+        escaped.append(c.escape(place, account, siblings, sender=alice).gas_used)
+    refunded = c.refundDeposit(c.queueCursor(), 0, 0, 2 * 10**18, alice, KEY, sender=alice).gas_used
+    hashed = hasher.poseidon.estimate_gas_cost((R - 1, R - 1, R - 1, R - 1), sender=alice)
+    print("freeze, escapes, refund, one hash (a transaction of its own): gas", froze, escaped, refunded, hashed)
+    assert max(escaped) < 1_100_000
+    assert refunded < 90_000

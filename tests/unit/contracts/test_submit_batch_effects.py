@@ -19,7 +19,7 @@ def batch_hash(root: bytes, parent: bytes, proof: bytes, timestamp: int) -> byte
     return keccak(encode(types, [root, parent, proof, timestamp, True]))
 
 
-def test_genesis(toy, chain, libraries, verifier, registry, operator, sizes):
+def test_genesis(toy, chain, libraries, verifier, hasher, registry, operator, sizes):
     c = toy.contract
     root = bytes(libraries.genesisRoot(sizes.levels))
     deployed = c.operatorLastSeen()
@@ -27,7 +27,7 @@ def test_genesis(toy, chain, libraries, verifier, registry, operator, sizes):
     assert (c.currentBatchId(), c.nextIndex(), c.queueCursor(), c.queueTail()) == (0, 1, 0, 0)
     assert c.batchTimestamp() == deployed <= chain.blocks.head.timestamp
     assert bytes(c.tipHash()) == bytes(c.batchHashes(0)) == batch_hash(root, bytes(32), bytes(32), deployed)
-    assert (c.verifier(), c.registry(), c.operator()) == (verifier, registry, operator)
+    assert (c.verifier(), c.hasher(), c.registry(), c.operator()) == (verifier, hasher, registry, operator)
     settings = (c.inclusionDeadline(), c.queueQuota(), c.priorityTimeout(), c.maxBatchAge(), c.freezeDeadline())
     assert settings == (DAY, QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE, FREEZE_DEADLINE)
 
@@ -54,9 +54,9 @@ def test_attack_replay_on_another_chain(toy, chain, now):
     toy.call(submission)
 
 
-def test_attack_replay_on_another_rollup(toy, project, deployer, registry, verifier, operator, now):
+def test_attack_replay_on_another_rollup(toy, project, deployer, registry, verifier, hasher, operator, now):
     config = (DAY, QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE, FREEZE_DEADLINE)
-    twin = deployer.deploy(project.ZKRollup, registry, verifier, operator, config)
+    twin = deployer.deploy(project.ZKRollup, registry, verifier, hasher, operator, config)
     other = ToyRollup(twin, toy.trapdoor, toy.sizes, operator)
     later = twin.operatorLastSeen()
     submission = toy.prepare(Batch(later, (Segment(TRANSFERS, (transfer(toy.sizes, 1, 2, 5),)),)))

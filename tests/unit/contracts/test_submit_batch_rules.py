@@ -532,10 +532,16 @@ def test_attack_money_queue_spam_leaves_batches_possible(toy, queued, at_time, m
 # Deployment
 
 
-def test_deployment_refuses_settings_that_cannot_work(project, deployer, registry, verifier, operator):
+def test_deployment_refuses_settings_that_cannot_work(project, deployer, registry, verifier, hasher, operator):
     long, good = 2**32, (DAY, QUOTA, PRIORITY_TIMEOUT, MAX_BATCH_AGE, FREEZE_DEADLINE)
     with reverts(project.ZKRollup.ZeroOperator):
-        deployer.deploy(project.ZKRollup, registry, verifier, ZERO, good)
+        deployer.deploy(project.ZKRollup, registry, verifier, hasher, ZERO, good)
+    code_hash = keccak(verifier.provider.get_code(verifier.address))
+    with reverts(project.ZKRollup.WrongHasher, hasher=verifier, codeHash=code_hash):
+        deployer.deploy(project.ZKRollup, registry, verifier, verifier, operator, good)
+    nobody = "0x00000000000000000000000000000000DeaDBeef"
+    with reverts(project.ZKRollup.WrongHasher, hasher=nobody, codeHash=bytes(32)):
+        deployer.deploy(project.ZKRollup, registry, verifier, nobody, operator, good)
     for changes, error, values in (
         ({1: 0}, "InvalidQuota", {"quota": 0}),
         ({1: 257}, "InvalidQuota", {"quota": 257}),
@@ -550,17 +556,17 @@ def test_deployment_refuses_settings_that_cannot_work(project, deployer, registr
     ):
         config = tuple(changes.get(i, value) for i, value in enumerate(good))
         with reverts(getattr(project.ZKRollup, error), **values):
-            deployer.deploy(project.ZKRollup, registry, verifier, operator, config)
-    deployer.deploy(project.ZKRollup, registry, verifier, operator, (DAY, QUOTA, 0, DAY, DAY))
+            deployer.deploy(project.ZKRollup, registry, verifier, hasher, operator, config)
+    deployer.deploy(project.ZKRollup, registry, verifier, hasher, operator, (DAY, QUOTA, 0, DAY, DAY))
 
 
 def test_attack_settings_so_large_that_sums_overflow(
-    project, deployer, registry, verifier, operator, alice, trapdoor, sizes, chain
+    project, deployer, registry, verifier, hasher, operator, alice, trapdoor, sizes, chain
 ):
     """With the largest settings that deployment takes, batches are accepted, before and with entries in the queue."""
     longest = 2**32 - 1
     contract = deployer.deploy(
-        project.ZKRollup, registry, verifier, operator, (longest, 256, longest, longest, longest)
+        project.ZKRollup, registry, verifier, hasher, operator, (longest, 256, longest, longest, longest)
     )
     rollup = ToyRollup(contract, trapdoor, sizes, operator)
     contract.forceWithdraw(2, sender=alice)
