@@ -10,6 +10,11 @@ interface ICellVerifier {
     /// commitment of another blob, an element that is not canonical, an index out of range.
     error InvalidOpening();
 
+    /// @notice The points given at deployment are not those of Ethereum's KZG ceremony.
+    /// @param setupHash keccak256 of what was given.
+    /// @param expected keccak256 of what the contract takes.
+    error WrongSetup(bytes32 setupHash, bytes32 expected);
+
     /// @notice Reverts with `InvalidOpening` unless the blob's elements 64·index … 64·index + 63 are `elements`.
     /// @param versionedHash The blob's versioned hash.
     /// @param commitment The blob's KZG commitment, uncompressed as in EIP-2537: 128 bytes.

@@ -35,3 +35,7 @@ class DataError(OptimisticError):
     def __init__(self, message: str, offset: int = 0) -> None:
         super().__init__(message)
         self.offset = offset
+
+
+class BlobError(OptimisticError):
+    """A blob, or a point that belongs to one, is malformed."""

@@ -31,12 +31,12 @@ def signer(number: int) -> LocalSigner:
 class Anvil:
     """A running chain; a context manager that ends it."""
 
-    def __init__(self, log: Path, *options: str) -> None:
+    def __init__(self, log: Path, *options: str, hardfork: str = "prague") -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        command = [str(find_program("anvil")), "--port", str(self.port), "--hardfork", "prague", *options]
+        command = [str(find_program("anvil")), "--port", str(self.port), "--hardfork", hardfork, *options]
         self._process = subprocess.Popen(command, stdout=log.open("wb"), stderr=subprocess.STDOUT)
         self.chain: Chain
         for _ in range(300):
