@@ -59,12 +59,15 @@ class ExecutedChunk:
 def pack(operations: Iterable[bytes]) -> list[bytes]:
     """Encoded operations, in order, as the bytes of chunks: each with at most 16 of them and 1951 bytes.
 
-    Raises DataError for more than a batch holds, 64 chunks. There is one chunk at least, and it may be empty.
+    There is one chunk at least, and it may be empty. Raises DataError for more than a batch holds, 64 chunks, or an
+    operation that is longer than a chunk.
     """
     chunks: list[bytes] = []
     chunk: list[bytes] = []
     size = 0
     for operation in operations:
+        if len(operation) > CHUNK_BYTES:
+            raise DataError(f"an operation of {len(operation)} bytes fits no chunk; give one encoded operation each")
         if len(chunk) == CHUNK_OPERATIONS or size + len(operation) > CHUNK_BYTES:
             chunks.append(b"".join(chunk))
             chunk, size = [], 0

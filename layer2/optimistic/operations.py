@@ -32,7 +32,13 @@ def _exactly(size: int) -> Callable[[bytes], bytes]:
     return check
 
 
-Uint32 = Annotated[int, _Codec("I")]
+def _uint32(value: int) -> int:
+    if not 0 <= value < 1 << 32:
+        raise OperationError(f"{value} is not in [0, 2^32)")
+    return value
+
+
+Uint32 = Annotated[int, _Codec("I", _uint32)]
 """An index of the state tree, or seconds since 1970."""
 Uint128 = Annotated[int, _Codec("16s", lambda value: value.to_bytes(16), int.from_bytes)]
 """An exact amount or shares."""
