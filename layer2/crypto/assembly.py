@@ -3,7 +3,7 @@
 WebAssembly because it is fast on every platform that wasmtime runs on: the wide arithmetic used here becomes the
 processor's own multiplication with carries, about ten times as fast as Python's integers. A field element is four
 64-bit words, lowest first, in Montgomery form: a is kept as a·2²⁵⁶ mod r. Every element in memory is below r, so equal
-ones have equal words. Not constant time. May import `layer2.crypto.field` only.
+ones have equal words. Not constant time. May import `field` and `poseidon_constants` only.
 
 Exported functions take nothing and return nothing: what they work on is in memory, at the addresses named below.
 """
@@ -12,11 +12,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from layer2.crypto.field import BASE_X, BASE_Y, SQRT_MINUS_A, A, D, R
+from layer2.crypto.poseidon_constants import FULL_ROUNDS, PARTIAL_ROUNDS
 
 ELEMENT: Final = 32
 """Bytes of a field element."""
-MAX_WIDTH: Final = 13
-"""Elements of Poseidon's largest state, one more than it has inputs."""
 MAX_LEVELS: Final = 16
 """Levels that `climb` takes at most."""
 MONTGOMERY: Final = 1 << 256
@@ -30,12 +29,13 @@ INDEX_AT: Final = 16
 VALUES_AT: Final = 32
 """Where callers put numbers and find results, as plain integers of 32 bytes, little-endian."""
 
+_MAX_WIDTH: Final = len(PARTIAL_ROUNDS) + 1
 _LEVEL: Final = 4 * ELEMENT
 _POINT: Final = 4 * ELEMENT
 
 _STATE: Final = VALUES_AT + ELEMENT + MAX_LEVELS * _LEVEL
-_NEXT_STATE: Final = _STATE + MAX_WIDTH * ELEMENT
-_SCRATCH: Final = _NEXT_STATE + MAX_WIDTH * ELEMENT
+_NEXT_STATE: Final = _STATE + _MAX_WIDTH * ELEMENT
+_SCRATCH: Final = _NEXT_STATE + _MAX_WIDTH * ELEMENT
 _SUM: Final = _SCRATCH + 6 * ELEMENT
 _SUMMAND: Final = _SUM + _POINT
 _TO_MONTGOMERY: Final = _SUMMAND + _POINT
@@ -47,10 +47,11 @@ _ONE: Final = _IDENTITY + ELEMENT
 _BASE: Final = _IDENTITY + _POINT
 _POINT_TABLE: Final = _BASE + _POINT
 _BASE_TABLE: Final = _POINT_TABLE + (16 + 1) * _POINT
-FREE_AT: Final = _BASE_TABLE + (256 + 1) * _POINT
+_HISTORY_END: Final = _BASE_TABLE + (256 + 1) * _POINT + 2 * (max(PARTIAL_ROUNDS) + _MAX_WIDTH) * ELEMENT
+FREE_AT: Final = _HISTORY_END
 """From here on memory is the caller's: Poseidon's constants are there."""
-MEMORY: Final = 16 << 16
-"""Size of the memory in bytes."""
+MEMORY: Final = 6 << 16
+"""Size of the memory in bytes: there is room for the constants of all sizes."""
 
 
 def _constants() -> bytes:
@@ -75,13 +76,17 @@ def _call(function: str, *arguments: int | str) -> str:
     return f"{' '.join(code)} call ${function}"
 
 
-def _plus(address: str, offset: int | str) -> str:
-    """Code for a local's value and an offset, a number or code."""
-    return f"local.get ${address} {f'i32.const {offset}' if isinstance(offset, int) else offset} i32.add"
+def _plus(address: str, offset: int) -> str:
+    return f"local.get ${address} i32.const {offset} i32.add"
 
 
 def _advance(name: str, by: int) -> str:
     return f"{_plus(name, by)} local.set ${name}"
+
+
+def _advance_next(by: str) -> str:
+    """Moves the address of Poseidon's next constant."""
+    return f"global.get $next {by} i32.add global.set $next"
 
 
 def _words(value: int) -> list[int]:
@@ -161,7 +166,7 @@ def _subtract_if_not_less(value: int, first: int = 4) -> list[str]:
 
 
 def _montgomery(b: Iterable[str]) -> list[str]:
-    """a·b/2²⁵⁶ mod r in t4 … t7, below r if a·b < r·2²⁵⁶; `b` is code for the words of b.
+    """(a·b + k·r)/2²⁵⁶ for some k < 2²⁵⁶ in t4 … t7; `b` is code for the words of b.
 
     Reduces after each word of b, so that five words of t are in use at a time (CIOS; Koç, Acar, Kaliski,
     "Analyzing and Comparing Montgomery Multiplication Algorithms", 1996). The carries into the fifth word
@@ -176,7 +181,7 @@ def _montgomery(b: Iterable[str]) -> list[str]:
         code.append(f"local.get $carry local.set $t{i + 4}")
         code += _reduce_word(i)
         code.append(f"local.get $t{i + 4} local.get $carry i64.add local.set $t{i + 4}")
-    return code + _subtract_if_not_less(R)
+    return code
 
 
 def _field() -> list[str]:
@@ -207,10 +212,20 @@ def _field() -> list[str]:
     ]
 
     return [
-        _function("multiply", "to x y", "", _ARITHMETIC, _load("a", "x"), *_montgomery(product_words), _store("to")),
+        _function(
+            "multiply",
+            "to x y",
+            "",
+            _ARITHMETIC,
+            _load("a", "x"),
+            *_montgomery(product_words),
+            *_subtract_if_not_less(R),
+            _store("to"),
+        ),
         _function("add", "to x y", "", _ARITHMETIC, *add, *_subtract_if_not_less(R, 0), _store("to", 0)),
         _function("subtract", "to x y", "", _ARITHMETIC, *subtract, _store("to", 0)),
-        # The fifth power of an element, in its place.
+        # The fifth power of an element, in its place. With a factor below c·r and another below d·r a product is below
+        # (c·d·r/2²⁵⁶ + 1)·r, and r/2²⁵⁶ < 0.19: all three are below 1.3·r, and only the last has to be below r.
         _function(
             "power5",
             "at",
@@ -223,6 +238,7 @@ def _field() -> list[str]:
             *_montgomery(a_words),
             t_to_a,
             *_montgomery(f"local.get $x{i}" for i in range(4)),
+            *_subtract_if_not_less(R),
             _store("at"),
         ),
         # The sum of `count` products of elements, reduced once. For 13 of them the sum of all is below 13·r², what the
@@ -247,6 +263,8 @@ def _field() -> list[str]:
 def _poseidon() -> list[str]:
     width = "global.get $width"
     row = f"{width} i32.const {ELEMENT} i32.mul"
+    twice_n = "local.get $n i32.const 1 i32.shl"
+    pairs = f"local.get $n i32.const {2 * ELEMENT} i32.mul"
     load_call = [
         f"i32.const {CALL_AT + 4 * i} i32.load global.set ${name}"
         for i, name in enumerate(("constants", "width", "rounds"))
@@ -271,40 +289,79 @@ def _poseidon() -> list[str]:
                     _call("add", "local.get $at", "local.get $at", "global.get $next"),
                     _call("power5", "local.get $at"),
                     _advance("at", ELEMENT),
-                    f"global.get $next i32.const {ELEMENT} i32.add global.set $next",
+                    _advance_next(f"i32.const {ELEMENT}"),
                 ),
                 f"i32.const {_NEXT_STATE} local.set $at {width} local.set $left",
                 _repeat(
                     "left",
                     _call("dot", "local.get $at", "global.get $next", _STATE, width),
                     _advance("at", ELEMENT),
-                    f"global.get $next {row} i32.add global.set $next",
+                    _advance_next(row),
                 ),
                 f"i32.const {_STATE} i32.const {_NEXT_STATE} {row} memory.copy",
             ),
         ),
-        # The partial rounds: constant of the first element, first row and rest of the first column of the matrix.
+        # The sum of up to 25 products.
+        _function(
+            "long_dot",
+            "to x y count",
+            "",
+            "",
+            f"local.get $count i32.const {_MAX_WIDTH} i32.gt_u",
+            "(if (then",
+            _call("dot", _SCRATCH, "local.get $x", "local.get $y", _MAX_WIDTH),
+            _advance("x", _MAX_WIDTH * ELEMENT),
+            _advance("y", _MAX_WIDTH * ELEMENT),
+            f"local.get $count i32.const {_MAX_WIDTH} i32.sub local.set $count",
+            _call("dot", "local.get $to", "local.get $x", "local.get $y", "local.get $count"),
+            _call("add", "local.get $to", "local.get $to", _SCRATCH),
+            ")(else",
+            _call("dot", "local.get $to", "local.get $x", "local.get $y", "local.get $count"),
+            "))",
+        ),
+        # All partial rounds, see `poseidon_constants.schedule`. The values of y and f grow downwards in memory: at
+        # $at is y(k), after it f(k), y(k-1), f(k-1), …, in the order of the filter's coefficients.
         _function(
             "partial_rounds",
             "count",
-            "at left",
+            "n at from filter left",
             "",
+            "global.get $next local.set $filter",
+            f"{width} i32.const 1 i32.sub local.tee $n local.set $left",
+            _advance_next(f"{pairs} i32.const {ELEMENT} i32.add"),
+            f"i32.const {_HISTORY_END - ELEMENT} {pairs} i32.sub local.tee $at",
+            f"i32.const 0 {pairs} i32.const {ELEMENT} i32.add memory.fill",
+            f"i32.const {_STATE + ELEMENT} local.set $from",
+            _repeat(
+                "left",
+                f"{_plus('at', ELEMENT)} local.get $from i32.const {ELEMENT} memory.copy",
+                _advance("at", 2 * ELEMENT),
+                _advance("from", ELEMENT),
+            ),
+            f"local.get $at {pairs} i32.sub local.set $at",
+            f"i32.const {_STATE} local.set $from",
             _repeat(
                 "count",
-                _call("add", _STATE, _STATE, "global.get $next"),
-                _call("power5", _STATE),
-                f"global.get $next i32.const {ELEMENT} i32.add global.set $next",
-                _call("dot", _NEXT_STATE, "global.get $next", _STATE, width),
-                f"global.get $next {row} i32.add global.set $next",
-                f"i32.const {_STATE + ELEMENT} local.set $at {width} i32.const 1 i32.sub local.set $left",
-                _repeat(
-                    "left",
-                    _call("multiply", _SCRATCH, _STATE, "global.get $next"),
-                    _call("add", "local.get $at", "local.get $at", _SCRATCH),
-                    _advance("at", ELEMENT),
-                    f"global.get $next i32.const {ELEMENT} i32.add global.set $next",
+                _call("add", "local.get $at", "local.get $from", "global.get $next"),
+                _call("power5", "local.get $at"),
+                _advance_next(f"i32.const {ELEMENT}"),
+                f"{_plus('at', -ELEMENT)} local.set $from",
+                _call(
+                    "long_dot",
+                    "local.get $from",
+                    "local.get $filter",
+                    "local.get $at",
+                    f"{twice_n} i32.const 1 i32.add",
                 ),
-                f"i32.const {_STATE} i32.const {_NEXT_STATE} i32.const {ELEMENT} memory.copy",
+                _advance("at", -2 * ELEMENT),
+            ),
+            f"i32.const {_STATE} local.get $from i32.const {ELEMENT} memory.copy",
+            f"i32.const {_STATE + ELEMENT} local.set $at local.get $n local.set $left",
+            _repeat(
+                "left",
+                _call("long_dot", "local.get $at", "global.get $next", "local.get $from", twice_n),
+                _advance("at", ELEMENT),
+                _advance_next(pairs),
             ),
         ),
         # The hash of the state but its first element, in that one.
@@ -315,9 +372,9 @@ def _poseidon() -> list[str]:
             "",
             f"i32.const {_STATE} i32.const 0 i32.const {ELEMENT} memory.fill",
             "global.get $constants global.set $next",
-            _call("full_rounds", 4),
+            _call("full_rounds", FULL_ROUNDS // 2),
             _call("partial_rounds", "global.get $rounds"),
-            _call("full_rounds", 4),
+            _call("full_rounds", FULL_ROUNDS // 2),
         ),
         # VALUES_AT: width - 1 inputs; then the hash.
         _function(

@@ -1,8 +1,7 @@
 """Runs the module of `layer2.crypto.assembly` in this process: Poseidon and BabyJubJub for the rest of the package.
 
 Nothing is checked here: callers give integers in [0, r), and points on the curve. May be used from several threads at
-once, each of which gets an instance of its own. May import `field`, `assembly`, `poseidon_constants` and
-wasmtime only.
+once: each gets an instance of its own. May import `field`, `assembly`, `poseidon_constants` and wasmtime only.
 """
 
 import ctypes
@@ -15,14 +14,7 @@ from typing import Final, cast
 
 from wasmtime import Config, Engine, Func, Instance, Memory, Module, Store, _ffi
 
-from layer2.crypto.assembly import (
-    CALL_AT,
-    ELEMENT,
-    FREE_AT,
-    MONTGOMERY,
-    VALUES_AT,
-    module,
-)
+from layer2.crypto.assembly import CALL_AT, ELEMENT, FREE_AT, MONTGOMERY, VALUES_AT, module
 from layer2.crypto.field import R
 from layer2.crypto.poseidon_constants import PARTIAL_ROUNDS, schedule
 
@@ -30,14 +22,18 @@ _NIBBLES: Final = int.from_bytes(b"\x88" * ELEMENT)
 _BYTES: Final = int.from_bytes(b"\x80" * ELEMENT)
 _CALL: Final = struct.Struct("<4IQ")
 
+_CONFIG: Final = Config()
+_CONFIG.wasm_wide_arithmetic = True
+_ENGINE: Final = Engine(_CONFIG)
+_MODULE: Final = Module(_ENGINE, module())
+
 
 class _Machine(threading.local):
     """One thread's instance of the module."""
 
     def __init__(self) -> None:
-        engine, compiled = _compiled()
-        self._store = Store(engine)
-        self._exports = Instance(self._store, compiled, []).exports(self._store)
+        self._store = Store(_ENGINE)
+        self._exports = Instance(self._store, _MODULE, []).exports(self._store)
         pointer = cast(Memory, self._exports["memory"]).get_buffer_ptr(self._store)
         self.memory = memoryview(pointer).cast("B")
         self._context = self._store._context()
@@ -57,6 +53,7 @@ class _Machine(threading.local):
             self._context, self._functions[name], None, 0, None, 0, ctypes.byref(self._trap)
         )
         if error or self._trap:
+            self._trap = ctypes.POINTER(_ffi.wasm_trap_t)()
             raise RuntimeError(f"the WebAssembly function {name} stopped; this is a defect of layer2.crypto.assembly")
 
     def select(self, size: int, levels: int = 0, index: int = 0) -> None:
@@ -92,7 +89,7 @@ def climb(index: int, leaf: int, levels: Sequence[tuple[int, int, int, int]]) ->
 
 
 def combine(x: int, y: int, m: int, s: int) -> tuple[int, int, int]:
-    """m·P + s·B8 for the point P = (x, y) and scalars below 2²⁵⁵ as X, Y, Z, coordinates being X/Z and Y/Z.
+    """m·P + s·B8 for the point P = (x, y), 0 ≤ m < 8·l and 0 ≤ s < l, as X, Y, Z: its coordinates are X/Z and Y/Z.
 
     On the curve -x² + y² = 1 - (D/A)·x²·y², for B8 as for the other two.
     """
@@ -113,23 +110,6 @@ def _read(at: int) -> int:
 @cache
 def _constants(size: int) -> bytes:
     return b"".join((number * MONTGOMERY % R).to_bytes(ELEMENT, "little") for number in schedule(size))
-
-
-_LOCK: Final = threading.Lock()
-
-
-@cache
-def _compiled_unlocked() -> tuple[Engine, Module]:
-    config = Config()
-    config.wasm_wide_arithmetic = True
-    engine = Engine(config)
-    return engine, Module(engine, module())
-
-
-def _compiled() -> tuple[Engine, Module]:
-    """The module for all threads, compiled at the first call."""
-    with _LOCK:
-        return _compiled_unlocked()
 
 
 _machine: Final = _Machine()

@@ -1,4 +1,4 @@
-"""The constants of Poseidon over BN254, circomlib's parameters, with the partial rounds in their fast form.
+"""The constants of Poseidon over BN254, circomlib's parameters, with the partial rounds as one linear filter.
 
 Nothing is copied from a table: round constants and matrix come from the Grain LFSR as in Grassi et al.,
 "Poseidon: A New Hash Function for Zero-Knowledge Proof Systems" (https://eprint.iacr.org/2019/458),
@@ -6,7 +6,7 @@ appendices B and F; the numbers of rounds are that paper's for 128 bits, rounded
 Arguments of `generate_parameters_grain.sage` that give the same: `1 0 254 t 8 R_P r`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, count, islice
 from operator import mul
 from typing import Final
@@ -47,9 +47,14 @@ def _grain(width: int, partial_rounds: int, size: int) -> str:
     return "".join(map(kept.__getitem__, raw[30:]))
 
 
+def _dot(a: Sequence[int], b: Sequence[int]) -> int:
+    product: int = sum(map(mul, a, b)) % R
+    return product
+
+
 def _times(matrix: _Matrix, vector: Sequence[int]) -> _Vector:
     """matrix · vector, reduced."""
-    return [sum(map(mul, row, vector)) % R for row in matrix]
+    return [_dot(row, vector) for row in matrix]
 
 
 def _transposed(matrix: _Matrix) -> _Matrix:
@@ -87,45 +92,75 @@ def parameters(size: int) -> tuple[_Matrix, _Matrix]:
 
 
 def schedule(size: int) -> list[int]:
-    """The numbers of all rounds for `size` inputs, 1 … 12, in order of use; up to 0.1 s.
+    """The numbers of all rounds for `size` inputs, 1 … 12, in order of use; milliseconds.
 
-    A full round has a constant for each element, then the matrix row by row. A partial round, of the paper's
-    appendix B, has a constant for the first element only, the first row of its matrix and the rest of the first
-    column. With M = [[m, v], [w, N]] the block diag(1, N) does not touch the element that goes through the S-box, so it
-    moves in front of the S-box and into the matrix before. What remains of the k-th partial round from the end is
-    [[m, v·N⁻ᵏ], [Nᵏ⁻¹·w, 1]]; the other elements' constants pass the S-box unchanged and join those of the next round.
+    A full round has a constant for each element, then the matrix row by row.
+
+    The partial rounds are one linear filter, because only the first element passes the S-box. With the matrix
+    [[m, v], [w, N]], n = `size` other elements ρ, and constants aside, round k makes of y(k), the S-box's output,
+
+        f(k+1) = m·y(k) + v·ρ(k)        ρ(k+1) = w·y(k) + N·ρ(k)
+
+    and like every such system it satisfies a recurrence without ρ (by Cayley and Hamilton):
+
+        f(k+1) = Σ i=1…n of -aᵢ·f(k+1-i) + Σ i=0…n of bᵢ·y(k-i)
+
+    which takes 2n + 1 products and one reduction a round. Before the first round y is 0, and f is what ρ(0) would
+    have come from without inputs, f(-i) = uᵢ₊₁·ρ(0) with uᵢ = v·N⁻ⁱ: the matrix of the last full round before gives
+    that instead of ρ(0). After the last round, the P-th, ρ is read off the last n values of f and y. Constants of the
+    other elements go through the system by themselves and join the first element's, and those of the next full round.
+
+    The numbers of all partial rounds: b₀, -a₁, b₁, … -aₙ, bₙ; a constant a round; then the rows that give ρ from
+    f(P), y(P-1), … f(P-n+1), y(P-n).
     """
     constants, matrix = parameters(size)
-    partial_rounds = PARTIAL_ROUNDS[size - 1]
     half = FULL_ROUNDS // 2
-    corner, *row = matrix[0]
-    column = [row[0] for row in matrix[1:]]
+    partial = constants[half:-half]
+    m, *v = matrix[0]
+    w = [row[0] for row in matrix[1:]]
     block = [row[1:] for row in matrix[1:]]
-    inverse_transposed = _transposed(_inverse(block))
-    rows, columns, powers = [], [], []  # index k - 1 holds v·N⁻ᵏ, Nᵏ⁻¹·w and Nᵏ
-    power = block
-    for _ in range(partial_rounds):
-        row = _times(inverse_transposed, row)
-        rows.append(row)
-        columns.append(column)
-        powers.append(power)
-        column, power = _times(block, column), _product(block, power)
 
-    partial = []
-    carried = [0] * (size + 1)
-    for k, (first, *others) in zip(range(partial_rounds, 0, -1), constants[half:], strict=False):
-        row = rows[k - 1]
-        rest = [a + b for a, b in zip(carried[1:], _times(powers[k - 1], others), strict=True)]
-        partial.append([(first + carried[0]) % R, corner, *row, *columns[k - 1]])
-        carried = [sum(map(mul, row, rest)) % R, *rest]
+    # u₁ … uₙ as rows, and the coefficients: f(1) = v·ρ(0) without inputs must be what the recurrence gives.
+    from_the_left = _transposed(_inverse(block))
+    backwards = [_times(from_the_left, v)]
+    while len(backwards) < size:
+        backwards.append(_times(from_the_left, backwards[-1]))
+    forwards = _inverse(backwards)
+    a = [1, *(-each for each in _times(_transposed(forwards), v))]
+    responses, column = [m], w  # f(1), f(2), … when y(0) is 1 and all else 0
+    for _ in range(size):
+        responses.append(_dot(v, column))
+        column = _times(block, column)
+    b = [sum(a[j] * responses[i - j] for j in range(i + 1)) % R for i in range(size + 1)]
 
-    joined = [matrix[0], *_product(powers[-1], matrix[1:])]
-    after = [(a + b) % R for a, b in zip(constants[half + partial_rounds], carried, strict=True)]
-    full = [(each, matrix) for each in constants]
-    head = [*full[: half - 1], (constants[half - 1], joined)]
-    tail = [(after, matrix), *full[half + partial_rounds + 1 :]]
-    return [
-        *(number for each, rows in head for numbers in (each, *rows) for number in numbers),
-        *chain.from_iterable(partial),
-        *(number for each, rows in tail for numbers in (each, *rows) for number in numbers),
+    # uᵢ₊₁·ρ(P) = f(P-i) - m·y(P-1-i) + Σ j=0…i of uᵢ₋ⱼ₊₁·w·y(P-1-j)
+    echoes = [_dot(row, w) for row in backwards]
+    of_y = [[echoes[i - j] - m * (i == j) if j <= i else 0 for j in range(size)] for i in range(size)]
+    last = [
+        list(chain.from_iterable(zip(f, y, strict=True)))
+        for f, y in zip(forwards, _product(forwards, of_y), strict=True)
     ]
+
+    firsts, others = [], [0] * size
+    first = 0
+    for own, *rest in partial:
+        firsts.append((first + own) % R)
+        others = [x + y for x, y in zip(others, rest, strict=True)]
+        first, others = _dot(v, others), _times(block, others)
+    after = [(x + y) % R for x, y in zip([first, *others], constants[-half], strict=True)]
+
+    head = [(each, matrix) for each in constants[: half - 1]]
+    tail = [(each, matrix) for each in constants[1 - half :]]
+    joined = [matrix[0], *_product(backwards, matrix[1:])]
+    filtering = [b[0], *chain.from_iterable(zip((-each % R for each in a[1:]), b[1:], strict=True))]
+    return [
+        *chain.from_iterable(_full_round(*each) for each in (*head, (constants[half - 1], joined))),
+        *filtering,
+        *firsts,
+        *chain.from_iterable(last),
+        *chain.from_iterable(_full_round(*each) for each in ((after, matrix), *tail)),
+    ]
+
+
+def _full_round(constants: _Vector, matrix: _Matrix) -> Iterator[int]:
+    return chain(constants, *matrix)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from layer2.crypto import machine
 from layer2.crypto.errors import FieldError
 from layer2.crypto.field import R
 from layer2.crypto.poseidon import climb, poseidon, poseidon4
@@ -88,6 +89,15 @@ def test_climbing_is_hashing_level_by_level(data, levels):
         value = poseidon([*row[:digit], value, *row[digit + 1 :]])
         expected.append(value)
     assert climb(index, leaf, children) == expected
+
+
+def test_a_defect_of_the_module_is_an_error_not_a_wrong_hash(monkeypatch):
+    expected = poseidon([5, 6])
+    monkeypatch.setitem(machine._machine._constants_at, 2, 1 << 31)
+    with pytest.raises(RuntimeError, match="the WebAssembly function hash stopped"):
+        poseidon([5, 6])
+    monkeypatch.undo()
+    assert poseidon([5, 6]) == expected
 
 
 def test_threads_do_not_disturb_each_other():

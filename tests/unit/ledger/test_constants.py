@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from layer2.crypto import assembly
 from layer2.crypto.babyjub import B8
 from layer2.crypto.field import A, D, L, R
 from layer2.ledger.constants import DOMAIN_TAG, MAX_LEVELS, SLOT_BYTES, SLOT_FIELDS, Kind
@@ -13,6 +14,10 @@ from layer2.toolchain import PROJECT
 
 def source(path: str) -> str:
     return (PROJECT / path).read_text()
+
+
+def test_the_highest_tree_fits_the_memory_that_paths_are_hashed_in():
+    assert assembly.MAX_LEVELS == MAX_LEVELS
 
 
 def test_slot_sizes_add_up():
