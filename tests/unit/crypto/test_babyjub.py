@@ -1,7 +1,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layer2.crypto.babyjub import (
@@ -32,6 +32,16 @@ def plain_add(p: Point, q: Point) -> Point:
     x = (p.x * q.y + p.y * q.x) * pow(1 + product, -1, R) % R
     y = (p.y * q.y - A * p.x * q.x) * pow(1 - product, -1, R) % R
     return Point(x, y)
+
+
+def plain_multiply(point: Point, scalar: int) -> Point:
+    """Double and add, by the affine law."""
+    total = IDENTITY
+    for bit in f"{scalar:b}":
+        total = plain_add(total, total)
+        if bit == "1":
+            total = plain_add(total, point)
+    return total
 
 
 def test_the_constant_is_a_root_of_minus_a():
@@ -81,6 +91,19 @@ def test_multiply_refuses_negative_scalars():
 def test_addition_is_the_plain_law(m, n):
     p, q = multiply(GENERATOR, m), multiply(GENERATOR, n)
     assert add(p, q) == plain_add(p, q) == multiply(GENERATOR, m + n)
+
+
+@given(scalars, scalars, st.sampled_from(TORSION))
+@settings(max_examples=25)
+def test_multiplication_is_repeated_addition(m, scalar, torsion):
+    point = plain_add(plain_multiply(GENERATOR, m), torsion)
+    assert multiply(point, scalar) == plain_multiply(point, scalar)
+
+
+@pytest.mark.parametrize("scalar", [0, 1, 7, 8, 15, 16, 127, 128, 2**64, 2**253, L - 1, L, 8 * L - 1, 8 * L, 2**300])
+@pytest.mark.parametrize("point", [B8, GENERATOR, IDENTITY, *TORSION[1:5]])
+def test_multiplication_by_scalars_with_extreme_digits(point, scalar):
+    assert multiply(point, scalar) == plain_multiply(point, scalar)
 
 
 @pytest.mark.parametrize("p", TORSION)
