@@ -13,7 +13,7 @@ from layer2.optimistic.constants import (
     FIRST_INDEX,
     WITHDRAWAL_LEVELS,
 )
-from layer2.optimistic.errors import RecordError, StateError
+from layer2.optimistic.errors import RecordError, StateError, TreeError
 from layer2.optimistic.records import (
     WITHDRAWAL_BYTES,
     Record,
@@ -136,7 +136,7 @@ class RollupState:
         """
         try:
             return cls._load(data)
-        except (RecordError, IndexError) as error:
+        except (RecordError, TreeError, IndexError) as error:
             raise StateError(f"a stored state of {len(data)} bytes is damaged: {error}; rebuild it from L1") from error
 
     @classmethod

@@ -1,7 +1,7 @@
 """Random and mutated chunks: nothing raises, no token comes from nowhere, and the witness tells the same story."""
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import event, given, settings
@@ -31,6 +31,7 @@ from tests.unit.optimistic.world import (
     ALICE_ETH,
     ALICE_USDC,
     BOB_ETH,
+    BOB_USDC,
     CONTEXT,
     DAVE,
     ETH,
@@ -46,43 +47,47 @@ from tests.unit.optimistic.world import (
 )
 
 indices = st.integers(0, 16)
-small = st.integers(0, 3_000_000)
-fees = st.sampled_from([0, 0, 1, 10, 1000])
-expiries = st.sampled_from([NOW, NOW, NOW, NOW - 1])
-owners = st.sampled_from([*KEYS, 0])
-common = {"fee": fees, "expiry": expiries}
+small = st.integers(0, 3_000)
+fees = st.sampled_from([0, 1, 10])
 
-operations = st.one_of(
-    st.builds(QueueEntry),
-    st.builds(Transfer, account=indices, to=indices, amount=small, **common),
-    st.builds(TransferToNew, account=indices, owner=owners, amount=small, **common),
-    st.builds(Withdraw, account=indices, amount=small, **common),
-    st.builds(Swap, account=indices, to=indices, pool=indices, amount=small, minimum=st.just(0), **common),
-    st.builds(CreatePool, account_a=indices, account_b=indices, amount_a=small, amount_b=small, **common),
-    st.builds(
-        AddLiquidity,
-        account_a=indices,
-        account_b=indices,
-        pool=indices,
-        position=indices,
-        amount_a=small,
-        maximum_b=st.just(10**9),
-        **common,
-    ),
-    st.builds(
-        RemoveLiquidity,
-        position=indices,
-        account_a=indices,
-        account_b=indices,
-        shares=small,
-        minimum_a=st.just(0),
-        minimum_b=st.just(0),
-        **common,
-    ),
-    st.builds(MintNFT, account=indices, content=st.just(bytes(32)), **common),
-    st.builds(TransferNFT, nft=indices, to=owners, account=indices, **common),
-    st.builds(PurchaseNFT, nft=indices, account=indices, seller_account=indices, price=small, **common),
-)
+
+@st.composite
+def operations(draw):
+    """An operation that is likely to be valid in STATE; in one of four cases a field is another one."""
+    alice, bob = (ALICE_ETH, ALICE_USDC, 7, 9), (BOB_ETH, BOB_USDC, 8, 10)
+    (eth, usdc, position, nft), others = draw(st.sampled_from([(alice, bob), (bob, alice)]))
+    one, two = draw(st.permutations([eth, usdc]))
+    to = others[0] if one == eth else others[1]
+    amount, fee, owner = draw(small), draw(fees), draw(st.sampled_from(list(KEYS)))
+    operation = draw(
+        st.sampled_from(
+            [
+                QueueEntry(),
+                Transfer(one, to, amount, fee, NOW),
+                TransferToNew(one, owner, amount, fee, NOW),
+                Withdraw(one, amount, fee, NOW),
+                Swap(one, two, POOL, amount, 0, fee, NOW),
+                CreatePool(one, two, amount, amount, fee, NOW),
+                AddLiquidity(eth, usdc, POOL, draw(st.sampled_from([0, position])), amount, 10**9, fee, NOW),
+                RemoveLiquidity(position, eth, usdc, amount, 0, 0, fee, NOW),
+                MintNFT(one, bytes(32), fee, NOW),
+                TransferNFT(nft, owner, one, fee, NOW),
+                PurchaseNFT(others[3], one, to, amount, fee, NOW),
+            ]
+        )
+    )
+    names = [
+        field.name for field in fields(operation) if field.name not in ("signature", "seller_signature", "content")
+    ]
+    if names and draw(st.integers(0, 3)) == 0:
+        name = draw(st.sampled_from(names))
+        values = {"fee": fees, "expiry": st.just(NOW - 1), "owner": st.just(0)}
+        if name == "to" and isinstance(operation, TransferNFT):
+            values["to"] = st.just(0)
+        operation = replace(operation, **{name: draw(values.get(name, indices))})
+    return operation
+
+
 entries = st.one_of(
     st.builds(deposit, st.sampled_from(list(KEYS)), st.sampled_from([ETH, USDC]), small, indices),
     st.builds(forced, st.sampled_from(list(KEYS)), indices),
@@ -110,7 +115,7 @@ def tokens(state):
 
 def check(data, queue, state=STATE):
     """Runs a chunk in all three ways and counts the tokens."""
-    after, outcomes, reads = run(data, state, CONTEXT_WITH_QUEUE, queue)
+    after, outcomes, _ = run(data, state, CONTEXT_WITH_QUEUE, queue)
     expected = tokens(state)
     for slot in queue[: after.queue_cursor - state.queue_cursor]:
         if slot[0] == 1:
@@ -125,8 +130,7 @@ def check(data, queue, state=STATE):
     assert list(range(state.withdrawal_count, after.withdrawal_count)) == paid
     for _, record in after.records():
         assert all(not isinstance(field, int) or 0 <= field < 2**160 for field in record)
-    again = run(data, state, CONTEXT_WITH_QUEUE, queue)
-    assert again == (after, outcomes, reads)
+    assert execute_chunk(state, CONTEXT_WITH_QUEUE, data, queue) == (after, outcomes)
     return after, outcomes
 
 
@@ -152,8 +156,8 @@ def test_random_fields(parts, queue):
     check(b"".join(bytes([kind]) + body[: OPERATIONS[kind].size() - 1] for kind, body in parts), queue)
 
 
-@settings(max_examples=400)
-@given(st.lists(operations, min_size=1, max_size=12), queues, st.data())
+@settings(max_examples=200)
+@given(st.lists(operations(), min_size=1, max_size=12), queues, st.data())
 def test_sensible_operations_and_mutations_of_them(wanted, queue, data):
     """Each operation is signed for the state that it meets, so that many are valid; then some byte is changed."""
     state, chunk, valid = STATE, b"", 0
@@ -163,7 +167,7 @@ def test_sensible_operations_and_mutations_of_them(wanted, queue, data):
         state, outcomes = execute_chunk(state, CONTEXT_WITH_QUEUE, encoded, entries_left)
         chunk += encoded
         valid += outcomes[0].is_valid and operation.KIND is not OperationKind.QUEUE_ENTRY
-    event(f"valid: {min(valid, 3)}")
+    event(f"valid: {min(valid, 4)}")
     after, _ = check(chunk, queue)
     assert after == state
     for pool, (total, held) in shares(after).items():
