@@ -759,12 +759,12 @@ contract OptimisticRollup is IOptimisticRollup, Custody {
 
     /// @dev A batch is known by this.
     function _hashOf(Batch calldata batch) private pure returns (bytes32 batchHash) {
-        // Assembly: a header is sixteen words in calldata as in memory. Words that are not clean give another hash than
+        // Assembly: a header is seventeen words in calldata as in memory. Words that are not clean give another hash than
         // that of any batch. The memory is free, and not allocated.
         assembly ("memory-safe") {
             let buffer := mload(0x40)
-            calldatacopy(buffer, batch, 0x200)
-            batchHash := keccak256(buffer, 0x200)
+            calldatacopy(buffer, batch, 0x220)
+            batchHash := keccak256(buffer, 0x220)
         }
     }
 

@@ -120,7 +120,7 @@ class BatchHeader:
         )
 
     def encode(self) -> bytes:
-        """The ABI encoding: 16 words."""
+        """The ABI encoding: 17 words."""
         return encode([HEADER_TYPE], [astuple(self)])
 
     @property

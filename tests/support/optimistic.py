@@ -1,0 +1,389 @@
+"""An optimistic rollup to test, on Ape's chain, with real state transition and cell verifier.
+
+    rollup = Rollup.deploy(project, deployer, registry, parts)
+    rollup.deposit(alice, 0, 10**18)
+    posted = rollup.post(rollup.make(queue=1), sequencer)               # an honest batch
+    draft = rollup.make(rollup.sign(alice, Transfer(...)))
+    posted = rollup.post(draft.with_(state_root=bytes(32)), sequencer)  # a fraudulent one
+    rollup.prove(posted, prover)                                        # finds the first wrong chunk by itself
+
+`rollup.state` is the true state at the contract's tip. What a test does to the chain is undone afterwards; `copy` does
+the same for this object.
+"""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, field, replace
+from functools import cache
+from typing import Any, Self
+
+import rlp
+from ape.api import AccountAPI, ReceiptAPI
+from ape.contracts import ContractInstance
+from eth_account import Account as EthAccount
+
+from layer2.chain.coder import coder
+from layer2.ledger.operations import Operation as QueueOperation
+from layer2.optimistic import blobs
+from layer2.optimistic.batches import BatchHeader, Claim
+from layer2.optimistic.chunks import Chunk, calldata_commitment, encode_blob, encode_calldata, execute_batch, pack
+from layer2.optimistic.evidence import Evidence, PostedBatch, check_batch, make_evidence
+from layer2.optimistic.operations import Operation, PurchaseNFT, QueueEntry
+from layer2.optimistic.signing import sign_operation, sign_sale
+from layer2.optimistic.state import RollupState
+from layer2.optimistic.transition import Context
+from tests.support.reverts import call
+
+HOUR = 3600
+DAY = 24 * HOUR
+STAKE = 10**18
+FOREVER = 2**32 - 1
+"""An expiry that no batch is later than."""
+BURNED = "0x000000000000000000000000000000000000dEaD"
+NO_KEY = (0, 0)
+
+
+@dataclass(frozen=True)
+class Config:
+    """`IOptimisticRollup.Config`, small where it can be."""
+
+    levels: int = 8
+    inclusion_deadline: int = DAY
+    queue_quota: int = 3
+    freeze_deadline: int = 14 * DAY
+    priority_timeout: int = 2 * HOUR
+    max_batch_age: int = HOUR
+    challenge_period: int = 7 * DAY
+    reward_delay: int = DAY
+    minimum_stake: int = STAKE
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a sequencer submits, be it true or not.
+
+    states: the true states before each chunk and after the last one. parent_hash: None for the tip's at the time.
+    """
+
+    state_root: bytes
+    claim: Claim
+    chunks: tuple[Chunk, ...]
+    states: tuple[RollupState, ...]
+    parent_hash: bytes | None = None
+
+    @property
+    def transactions(self) -> bytes:
+        return encode_calldata(self.chunks)
+
+    @property
+    def blob(self) -> bytes:
+        return encode_blob(self.chunks)
+
+    def with_(self, **changes: Any) -> "Draft":
+        """With parts replaced; those of the claim by their own names."""
+        own = {name: changes.pop(name) for name in ("state_root", "chunks", "parent_hash") if name in changes}
+        return replace(self, claim=replace(self.claim, **changes), **own)
+
+    def with_chunk(self, index: int, **changes: Any) -> "Draft":
+        """With parts of one chunk replaced."""
+        chunks = list(self.chunks)
+        chunks[index] = replace(chunks[index], **changes)
+        return replace(self, chunks=tuple(chunks))
+
+
+@dataclass(frozen=True)
+class Posted:
+    """A batch that the contract took. state: the true one after its operations."""
+
+    batch: PostedBatch
+    state: RollupState
+    receipt: ReceiptAPI | None
+
+    @property
+    def id(self) -> int:
+        return self.batch.batch_id
+
+    @property
+    def header(self) -> BatchHeader:
+        return self.batch.header
+
+    @property
+    def hash(self) -> bytes:
+        return self.header.hash
+
+    @property
+    def end(self) -> int:
+        """The last second at which it can be disputed, with the default challenge period."""
+        return self.header.timestamp + Config.challenge_period
+
+
+@dataclass
+class Rollup:
+    """A deployed rollup and what a node knows of it."""
+
+    contract: ContractInstance
+    config: Config
+    domain: bytes
+    queue: list[bytes] = field(default_factory=list)
+    """All entries of the L1 queue."""
+    posted: list[Posted] = field(default_factory=list)
+    """The batches by number; those above the contract's tip were rolled back."""
+
+    @classmethod
+    def deploy(
+        cls,
+        project: Any,
+        deployer: AccountAPI,
+        registry: ContractInstance,
+        parts: tuple[ContractInstance, ContractInstance],
+        operator: Any = "0x" + "00" * 20,
+        config: Config | None = None,
+    ) -> Self:
+        """Deploys a rollup; parts: state transition and cell verifier."""
+        config = config or Config()
+        contract = deployer.deploy(project.OptimisticRollup, registry, *parts, operator, astuple(config))
+        block = contract.provider.get_block("latest")
+        header = BatchHeader.genesis(block.timestamp, block.number)
+        rollup = cls(contract, config, bytes(contract.domainSeparator()))
+        genesis = PostedBatch(0, header, header, b"", (), rollup.domain)
+        rollup.posted.append(Posted(genesis, RollupState.genesis(config.levels), None))
+        return rollup
+
+    def copy(self) -> "Rollup":
+        return replace(self, queue=list(self.queue), posted=list(self.posted))
+
+    @property
+    def tip(self) -> Posted:
+        return self.posted[self.contract.currentBatchId()]
+
+    @property
+    def state(self) -> RollupState:
+        """The true state after the tip."""
+        return self.tip.state
+
+    @property
+    def now(self) -> int:
+        """The last block's time."""
+        return int(self.contract.provider.get_block("latest").timestamp)
+
+    def at(self, timestamp: int) -> None:
+        """The next block has this time."""
+        self.contract.provider.make_request("evm_setNextBlockTimestamp", [timestamp])
+
+    # L1 operations
+
+    def deposit(
+        self, sender: AccountAPI, token: int, amount: int, *, owner: Any = None, account: int = 0
+    ) -> ReceiptAPI:
+        """Deposits and remembers the queue entry."""
+        owner = owner or sender
+        value = amount if token == 0 else 0
+        receipt = self.contract.deposit(token, amount, owner, account, NO_KEY, value=value, sender=sender)
+        arrived = int(receipt.events[-1].amount)
+        self.queue.append(QueueOperation.deposit(token, arrived, _number(owner), NO_KEY, account).to_slot())
+        return receipt
+
+    def force_withdraw(self, sender: AccountAPI, account: int) -> ReceiptAPI:
+        """Queues a forced withdrawal and remembers it."""
+        receipt = self.contract.forceWithdraw(account, sender=sender)
+        self.queue.append(QueueOperation.forced_withdrawal(account, _number(sender)).to_slot())
+        return receipt
+
+    # Batches
+
+    def sign(self, signer: AccountAPI, operation: Any, *, state: RollupState | None = None, seller: Any = None) -> Any:
+        """The operation signed by an account (and a seller) for a state, the tip's unless given."""
+        record = (state or self.state).record
+        if isinstance(operation, PurchaseNFT):
+            operation = sign_sale(operation, record, self.domain, private_key(seller))
+        return sign_operation(operation, record, self.domain, private_key(signer))
+
+    def make(
+        self,
+        *operations: Operation,
+        queue: int = 0,
+        executed_at: int | None = None,
+        chunks: Sequence[bytes] | None = None,
+        parent: Posted | None = None,
+    ) -> Draft:
+        """An honest batch on the tip: so many queue entries, then operations; or chunks of bytes.
+
+        Its time is the last block's unless given.
+        """
+        parent = parent or self.tip
+        executed_at = self.now if executed_at is None else executed_at
+        cursor = parent.header.queue_cursor + queue
+        if chunks is None:
+            chunks = pack(operation.encode() for operation in (*[QueueEntry()] * queue, *operations))
+        entries = self.queue[parent.header.queue_cursor :]
+        executed = execute_batch(parent.state, Context(self.domain, executed_at, cursor), chunks, entries)
+        after = executed[-1].after
+        return Draft(
+            after.state_root,
+            Claim.of(after, executed_at, len(chunks)),
+            tuple(one.chunk for one in executed),
+            (*(one.before for one in executed), after),
+            parent.hash,
+        )
+
+    def arguments(self, draft: Draft, *, blob: bool = False) -> tuple[bytes, bytes, tuple[Any, ...], bytes]:
+        """Those of `submitBatch`."""
+        parent = draft.parent_hash if draft.parent_hash is not None else self.tip.hash
+        return draft.state_root, parent, astuple(draft.claim), b"" if blob else draft.transactions
+
+    def calldata(self, draft: Draft, *, blob: bool = False) -> bytes:
+        """The input of the transaction."""
+        return coder("OptimisticRollup").encode("submitBatch", *self.arguments(draft, blob=blob))
+
+    def post(self, draft: Draft, sender: AccountAPI, *, blob: bool = False) -> Posted:
+        """Submits a batch and remembers it; checks that the contract stores the header's hash."""
+        if blob:
+            receipt = self.send_blob(self.calldata(draft, blob=True), sender, draft.blob)
+        else:
+            receipt = self.contract.submitBatch(*self.arguments(draft), sender=sender)
+        return self.remember(draft, sender, receipt, draft.blob if blob else None)
+
+    def remember(self, draft: Draft, sender: AccountAPI, receipt: ReceiptAPI, blob: bytes | None) -> Posted:
+        """Takes note of a batch that a transaction submitted."""
+        (event,) = (log for log in receipt.events if log.event_name == "BatchSubmitted")
+        batch_id = int(event.batchId)
+        parent = self.posted[batch_id - 1]
+        claim = draft.claim
+        header = BatchHeader(
+            state_root=draft.state_root,
+            parent_hash=parent.hash,
+            timestamp=self.contract.provider.get_block(receipt.block_number).timestamp,
+            block_number=receipt.block_number,
+            sequencer=str(sender.address).lower(),
+            executed_at=claim.executed_at,
+            is_blob=blob is not None,
+            chunks=claim.chunks,
+            data_commitment=calldata_commitment(draft.chunks) if blob is None else blobs.blob_hash(blob),
+            withdrawal_root=claim.withdrawal_root,
+            withdrawal_count=claim.withdrawal_count,
+            next_index=claim.next_index,
+            queue_cursor=claim.queue_cursor,
+            fees=claim.fees,
+        )
+        assert bytes(event.batchHash) == header.hash == bytes(self.contract.batches(batch_id)[0])
+        data = draft.transactions if blob is None else blob
+        entries = tuple(self.queue[parent.header.queue_cursor :])
+        posted = Posted(
+            PostedBatch(batch_id, header, parent.header, data, entries, self.domain), draft.states[-1], receipt
+        )
+        self.posted[batch_id:] = [posted]
+        return posted
+
+    def send_blob(self, data: bytes, sender: AccountAPI, *given: bytes) -> ReceiptAPI:
+        """Sends a transaction with blobs to the rollup."""
+        web3 = self.contract.provider.web3
+        raw = sign_blobs(
+            private_key(sender),
+            {
+                "chainId": web3.eth.chain_id,
+                "nonce": web3.eth.get_transaction_count(sender.address),
+                "to": self.contract.address,
+                "data": data,
+                "gas": 5_000_000,
+            },
+            given,
+        )
+        provider = self.contract.provider
+        # Ape's own sending has no place for blobs.
+        hash_ = web3.eth.send_raw_transaction(raw)
+        return provider.get_receipt("0x" + bytes(hash_).hex())
+
+    # Disputes
+
+    def evidence(self, posted: Posted, chunk: int | None = None) -> Evidence:
+        """The proof against a batch's chunk, with the true state before: the first wrong chunk unless given."""
+        parent = self.posted[posted.id - 1].state
+        if chunk is None:
+            checked = check_batch(parent, posted.batch)
+            assert checked.wrong_chunk is not None, "the batch is right"
+            return make_evidence(posted.batch, checked.wrong_chunk, checked.before)
+        before = check_up_to(parent, posted.batch, chunk)
+        return make_evidence(posted.batch, chunk, before)
+
+    def prove(self, posted: Posted, sender: AccountAPI, chunk: int | None = None) -> ReceiptAPI:
+        """Sends the fraud proof."""
+        return self.contract.submitFraudProof(*self.evidence(posted, chunk).arguments(), sender=sender)
+
+    def call_proof(self, evidence: Evidence, gas: int = 16_700_000, batch_hash: bytes | None = None) -> None:
+        """Tries a fraud proof without a transaction: raises what it would revert with."""
+        own_hash, arguments = evidence.arguments()
+        data = coder("OptimisticRollup").encode("submitFraudProof", batch_hash or own_hash, arguments)
+        call(self.contract, data, gas=gas)
+
+    def call(self, function: str, *arguments: Any, sender: AccountAPI | None = None) -> bytes:
+        """Tries any function: raises what a transaction would revert with."""
+        return call(self.contract, coder("OptimisticRollup").encode(function, *arguments), sender)
+
+    # The rest
+
+    def bond(self, *sequencers: AccountAPI) -> None:
+        for sequencer in sequencers:
+            self.contract.bond(value=self.config.minimum_stake, sender=sequencer)
+
+    def confirm(self, posted: Posted, sender: AccountAPI) -> ReceiptAPI:
+        """Confirms a batch, in the first second in which that can be done if that is still to come."""
+        first = posted.header.timestamp + self.config.challenge_period + 1
+        if self.now < first:
+            self.at(first)
+        return self.contract.confirmBatch(posted.id, astuple(posted.header), sender=sender)
+
+    def claim_withdrawal(self, posted: Posted, index: int, sender: AccountAPI) -> ReceiptAPI:
+        """Claims a withdrawal against a confirmed batch."""
+        return self.contract.claimWithdrawal(*self.withdrawal_proof(posted, index), sender=sender)
+
+    def withdrawal_proof(self, posted: Posted, index: int) -> tuple[Any, ...]:
+        """The arguments of `claimWithdrawal`."""
+        paid = posted.state.withdrawal(index)
+        path = posted.state.withdrawal_path(index)
+        return posted.id, astuple(posted.header), index, _address(paid.owner), paid.token, paid.amount, path
+
+
+def check_up_to(parent: RollupState, batch: PostedBatch, chunk: int) -> RollupState:
+    """The true state before a chunk, whatever the batch commits to."""
+    chunks = batch.header.decode_data(batch.data)[:chunk]
+    if not chunks:
+        return parent.without_fees()
+    executed = execute_batch(parent, batch.context, [one.operations for one in chunks], batch.queue)
+    return executed[-1].after
+
+
+def private_key(account: AccountAPI) -> bytes:
+    """The key of one of Ape's test accounts."""
+    return bytes.fromhex(account.private_key.removeprefix("0x"))
+
+
+def sign_blobs(key: bytes, transaction: dict[str, Any], given: Sequence[bytes]) -> bytes:
+    """A raw EIP-4844 transaction with its blobs, as a node before Osaka takes it."""
+    sidecars = [_sidecar(blob) for blob in given]
+    fields = {
+        "type": 3,
+        "value": 0,
+        "maxFeePerGas": 10**11,
+        "maxPriorityFeePerGas": 10**9,
+        "maxFeePerBlobGas": 10**11,
+        "blobVersionedHashes": [blobs.versioned_hash(commitment) for commitment, _ in sidecars],
+        **transaction,
+    }
+    signed = bytes(EthAccount.from_key(key).sign_transaction(fields).raw_transaction)
+    body = rlp.decode(signed[1:])
+    parts = [body, list(given), [commitment for commitment, _ in sidecars], [proof for _, proof in sidecars]]
+    return b"\x03" + rlp.encode(parts)
+
+
+@cache
+def _sidecar(blob: bytes) -> tuple[bytes, bytes]:
+    commitment = blobs.commitment(blob)
+    return commitment, blobs.blob_proof(blob, commitment)
+
+
+def _number(owner: Any) -> int:
+    return int(getattr(owner, "address", owner), 16)
+
+
+def _address(number: int) -> str:
+    return f"0x{number:040x}"
+
