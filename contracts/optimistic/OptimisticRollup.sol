@@ -142,6 +142,8 @@ contract OptimisticRollup is IOptimisticRollup, Custody {
         _checkTime(config.rewardDelay);
         // Otherwise a batch could be accepted whose time lets anyone freeze at once.
         _checkFreezeDeadline(config.maxBatchAge);
+        // Otherwise a dispute late in the period, which makes an old batch the tip again, would let anyone freeze at once.
+        _checkFreezeDeadline(config.challengePeriod);
 
         stateTransition = stateTransition_;
         cellVerifier = cellVerifier_;
