@@ -222,22 +222,36 @@ class Chain:
         """The tip per gas that the node suggests, in wei."""
         return int(self._ask("eth_maxPriorityFeePerGas", lambda: self.web3.eth.max_priority_fee))
 
-    def call(self, to: str, data: bytes, sender: str | None = None, value: int = 0) -> bytes:
-        """The answer of a contract. Raises RevertedError when it refuses."""
-        return bytes(self._ask("eth_call", lambda: self.web3.eth.call(_transaction(to, data, sender, value))))
+    def blob_base_fee(self) -> int:
+        """The price of blob gas in the next block, in wei."""
+        return int(self._ask("eth_blobBaseFee", lambda: self.web3.eth.blob_base_fee))
 
-    def estimate_gas(self, to: str, data: bytes, sender: str, value: int = 0) -> int:
-        """Gas that the transaction would use now.
+    def call(
+        self, to: str, data: bytes, sender: str | None = None, value: int = 0, blobs: Sequence[bytes] = ()
+    ) -> bytes:
+        """The answer of a contract; `blobs` are the versioned hashes of those that the call carries.
+
+        Raises RevertedError when it refuses.
+        """
+        transaction = _transaction(to, data, sender, value, blobs)
+        return bytes(self._ask("eth_call", lambda: self.web3.eth.call(transaction)))
+
+    def estimate_gas(self, to: str, data: bytes, sender: str, value: int = 0, blobs: Sequence[bytes] = ()) -> int:
+        """Gas that the transaction would use now; `blobs` are the versioned hashes of those that it carries.
 
         Raises RevertedError when the contract would refuse it, InsufficientFundsError when the sender cannot pay.
         """
-        transaction = _transaction(to, data, sender, value)
+        transaction = _transaction(to, data, sender, value, blobs)
         return int(self._ask("eth_estimateGas", lambda: self.web3.eth.estimate_gas(transaction)))
 
     def estimate_deployment_gas(self, code: bytes, sender: str) -> int:
         """Gas that a contract's creation would use now; errors as in `estimate_gas`."""
         transaction: TxParams = {"data": HexBytes(code), "from": to_checksum_address(sender)}
         return int(self._ask("eth_estimateGas", lambda: self.web3.eth.estimate_gas(transaction)))
+
+    def request(self, method: str, *parameters: Any) -> Any:
+        """The answer to any JSON-RPC request. Raises ChainError with the node's words when it refuses."""
+        return self._ask(method, lambda: self.web3.manager.request_blocking(cast(Any, method), list(parameters)))
 
     def broadcast(self, raw: bytes) -> None:
         """Hand a signed transaction to the node. A transaction it knows already is no error.
@@ -285,10 +299,12 @@ class Chain:
             ) from error
 
 
-def _transaction(to: str, data: bytes, sender: str | None, value: int) -> TxParams:
+def _transaction(to: str, data: bytes, sender: str | None, value: int, blobs: Sequence[bytes]) -> TxParams:
     transaction: TxParams = {"to": to_checksum_address(to), "data": HexBytes(data), "value": Wei(value)}
     if sender is not None:
         transaction["from"] = to_checksum_address(sender)
+    if blobs:
+        transaction["blobVersionedHashes"] = [HexBytes(hash_) for hash_ in blobs]
     return transaction
 
 

@@ -1,6 +1,6 @@
 """Who signs transactions and messages: a key in memory, or any account of Ape's.
 
-May import eth-account; Ape only inside the adapter, when it is used.
+May import `layer2.chain.sidecar` and eth-account; Ape only inside the adapter, when it is used.
 """
 
 from dataclasses import dataclass
@@ -12,11 +12,15 @@ from eth_account.signers.local import LocalAccount
 from hexbytes import HexBytes
 
 from layer2.chain.errors import ChainError
+from layer2.chain.sidecar import Sidecar
 
 
 @dataclass(frozen=True)
 class UnsignedTransaction:
-    """An EIP-1559 transaction. `to` None deploys a contract; fees in wei per gas."""
+    """An EIP-1559 transaction, or with a sidecar an EIP-4844 one. `to` None deploys a contract.
+
+    Fees in wei per gas; max_blob_fee in wei per blob gas.
+    """
 
     chain_id: int
     nonce: int
@@ -26,6 +30,8 @@ class UnsignedTransaction:
     gas: int
     max_fee: int
     priority_fee: int
+    sidecar: Sidecar | None = None
+    max_blob_fee: int = 0
 
 
 class Signer(Protocol):
@@ -37,7 +43,7 @@ class Signer(Protocol):
         ...
 
     def sign_transaction(self, transaction: UnsignedTransaction) -> bytes:
-        """The raw signed transaction."""
+        """The raw signed transaction, in the form that nodes take; its hash is `sidecar.transaction_hash` of it."""
         ...
 
     def sign_text(self, text: str) -> bytes:
@@ -66,7 +72,7 @@ class LocalSigner:
 
     def sign_transaction(self, transaction: UnsignedTransaction) -> bytes:
         """The raw signed transaction."""
-        return bytes(self._account.sign_transaction(_fields(transaction)).raw_transaction)
+        return _complete(transaction, bytes(self._account.sign_transaction(_fields(transaction)).raw_transaction))
 
     def sign_text(self, text: str) -> bytes:
         """The 65-byte EIP-191 signature of a text (deterministic, RFC 6979)."""
@@ -90,13 +96,27 @@ class ApeSigner:
         return str(self._account.address)
 
     def sign_transaction(self, transaction: UnsignedTransaction) -> bytes:
-        """The raw signed transaction. Raises ChainError when the account's owner declines."""
+        """The raw signed transaction.
+
+        Raises ChainError when the account's owner declines, or cannot sign transactions with blobs.
+        """
         from ape import networks
 
-        signed = self._account.sign_transaction(networks.ethereum.create_transaction(**_fields(transaction)))
-        if signed is None:
-            raise ChainError(f"account {self.address} did not sign the transaction: confirm it and try again")
-        return bytes(signed.serialize_transaction())
+        try:
+            signed = self._account.sign_transaction(networks.ethereum.create_transaction(**_fields(transaction)))
+            if signed is None:
+                raise ChainError(f"account {self.address} did not sign the transaction: confirm it and try again")
+            raw = bytes(signed.serialize_transaction())
+        except ChainError:
+            raise
+        except Exception as error:  # each plugin has its own
+            if transaction.sidecar is None:
+                raise
+            raise ChainError(
+                f"account {self.address} cannot sign a transaction with blobs ({type(error).__name__}: {error}): "
+                "use an account whose key Ape holds, or post calldata instead of blobs"
+            ) from error
+        return _complete(transaction, raw)
 
     def sign_text(self, text: str) -> bytes:
         """The 65-byte EIP-191 signature of a text. Raises ChainError when the account's owner declines."""
@@ -126,4 +146,14 @@ def _fields(transaction: UnsignedTransaction) -> dict[str, Any]:
     }
     if transaction.to is not None:
         fields["to"] = transaction.to
+    if transaction.sidecar is not None:
+        fields |= {
+            "type": 3,
+            "maxFeePerBlobGas": transaction.max_blob_fee,
+            "blobVersionedHashes": [HexBytes(hash_) for hash_ in transaction.sidecar.versioned_hashes],
+        }
     return fields
+
+
+def _complete(transaction: UnsignedTransaction, signed: bytes) -> bytes:
+    return signed if transaction.sidecar is None else transaction.sidecar.attach(signed)

@@ -78,14 +78,8 @@ def blob_hash(blob: bytes) -> bytes:
     return versioned_hash(commitment(blob))
 
 
-def blob_proof(blob: bytes, commitment: bytes) -> bytes:
-    """The 48-byte proof that a transaction carries with its blob up to the Prague fork."""
-    check(blob)
-    return bytes(ckzg.compute_blob_kzg_proof(blob, commitment, trusted_setup()))
-
-
 def cell_proofs(blob: bytes) -> tuple[bytes, ...]:
-    """The 128 proofs of 48 bytes that a transaction carries with its blob since the Osaka fork; the first 64 are those
+    """The 128 proofs of 48 bytes that a transaction carries with its blob; the first 64 are those
     of the blob's own cells. Raises BlobError when it is not a blob. Takes half a second."""
     check(blob)
     _, proofs = ckzg.compute_cells_and_kzg_proofs(blob, trusted_setup())
