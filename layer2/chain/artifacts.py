@@ -22,7 +22,7 @@ BUILD_FILE: Final = PROJECT / ".build" / "__local__.json"
 Abi = list[dict[str, Any]]
 """A contract's JSON ABI, as solc writes it and web3 takes it."""
 
-_ERROR_SOURCES: Final = ("ZKRollup", "BatchVerifier", "CellVerifier", "TokenRegistry", "TestUSDC")
+_ERROR_SOURCES: Final = ("ZKRollup", "BatchVerifier", "CellVerifier", "StateTransition", "TokenRegistry", "TestUSDC")
 # Errors of Solidity itself and of Solady's token transfers, which our ABIs do not list.
 _COMMON_ERRORS: Final = (
     ("Error", ("string",)),

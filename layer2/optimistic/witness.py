@@ -2,11 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from layer2.optimistic.operations import read_chunk
 from layer2.optimistic.records import Record, Withdrawal, encode, leaf
 from layer2.optimistic.state import RollupState
 from layer2.optimistic.transition import Context, Execution
+
+
+class Arguments(NamedTuple):
+    """What `IStateTransition.execute` is given: the state before, the batch's context, and bytes."""
+
+    state: RollupState
+    context: Context
+    operations: bytes
+    queue_entries: bytes
+    witness: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import pytest
 from ape.api import AccountAPI
 
+from layer2.chain.state_transition import StateTransition
 from tests.support.batches import Sizes
 from tests.support.toy_keys import Trapdoor
 from tests.support.toy_rollup import ToyRollup
@@ -91,6 +92,17 @@ def verifier(project, deployer, trapdoor, sizes):
 @pytest.fixture(scope="session")
 def hasher(project, deployer):
     return deployer.deploy(project.Poseidon4)
+
+
+@pytest.fixture(scope="session")
+def transition_contract(project, deployer):
+    return deployer.deploy(project.StateTransition)
+
+
+@pytest.fixture(scope="session")
+def transition(transition_contract) -> StateTransition:
+    """The contract that executes chunks, asked directly."""
+    return StateTransition(transition_contract.provider.web3.provider.endpoint_uri, transition_contract.address)
 
 
 @pytest.fixture

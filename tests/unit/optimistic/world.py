@@ -1,6 +1,6 @@
 """What the optimistic rollup's tests share: keys, a small state, signing, and running one operation three ways."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from layer2.optimistic.records import NFT, Account, Pool, Position, Record, leaf
 from layer2.optimistic.signing import address_of, domain_separator, sign_operation, sign_sale
 from layer2.optimistic.state import RollupState
 from layer2.optimistic.transition import Context, Failure, Outcome, execute_chunk
-from layer2.optimistic.witness import make_witness
+from layer2.optimistic.witness import Arguments, make_witness
 from tests.support.chunk_verifier import verify_chunk
 
 LEVELS = 5
@@ -54,6 +54,9 @@ STATE = RollupState.of(
     ],
 )
 assert STATE.next_index == NEXT
+
+ALSO: list[Callable[[Arguments, RollupState], None]] = []
+"""What else executes every chunk of `run`, and is told what has to come of it: the contract, where there is a chain."""
 
 OTHER_FEES = tuple(token << 128 | 5 for token in (100, 101, 102, 103))
 """Fee words that are all taken, by tokens that nobody holds."""
@@ -115,6 +118,8 @@ def run(
     verified = verify_chunk(state, context, data, witness.queue_entries, witness.witness)
     assert verified.commitment == after.commitment() == witness.after.commitment()
     assert verified.left == 0
+    for execute in ALSO:
+        execute(Arguments(state, context, data, witness.queue_entries, witness.witness), after)
     return after, outcomes, verified.reads
 
 
