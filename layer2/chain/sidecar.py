@@ -7,6 +7,7 @@ EIP-7594. May import `layer2.optimistic.blobs` and rlp.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import rlp
@@ -48,10 +49,14 @@ class Sidecar:
         """Blob gas for all blobs."""
         return BLOB_GAS * len(self.blobs)
 
+    @cached_property
+    def cell_proofs(self) -> tuple[bytes, ...]:
+        """All cells' proofs, 128 for each blob. Takes half a second a blob."""
+        return tuple(proof for blob in self.blobs for proof in kzg.cell_proofs(blob))
+
     def attach(self, signed: bytes) -> bytes:
-        """The form of a signed transaction that nodes take. Makes the cell proofs: half a second a blob."""
-        proofs = [proof for blob in self.blobs for proof in kzg.cell_proofs(blob)]
-        parts = [rlp.decode(signed[1:]), _CELL_PROOFS, list(self.blobs), list(self.commitments), proofs]
+        """The form of a signed transaction that nodes take."""
+        parts = [rlp.decode(signed[1:]), _CELL_PROOFS, self.blobs, self.commitments, self.cell_proofs]
         return bytes([_BLOB_TRANSACTION]) + bytes(rlp.encode(parts))
 
 

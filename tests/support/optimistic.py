@@ -16,12 +16,12 @@ from dataclasses import astuple, dataclass, field, replace
 from functools import cache
 from typing import Any, Self
 
-import rlp
 from ape.api import AccountAPI, ReceiptAPI
 from ape.contracts import ContractInstance
-from eth_account import Account as EthAccount
 
 from layer2.chain.coder import coder
+from layer2.chain.sidecar import Sidecar
+from layer2.chain.signer import ApeSigner, UnsignedTransaction
 from layer2.ledger.operations import Operation as QueueOperation
 from layer2.optimistic import blobs
 from layer2.optimistic.batches import BatchHeader, Claim
@@ -275,21 +275,21 @@ class Rollup:
 
     def send_blob(self, data: bytes, sender: AccountAPI, *given: bytes) -> ReceiptAPI:
         """Sends a transaction with blobs to the rollup."""
-        web3 = self.contract.provider.web3
-        raw = sign_blobs(
-            private_key(sender),
-            {
-                "chainId": web3.eth.chain_id,
-                "nonce": web3.eth.get_transaction_count(sender.address),
-                "to": self.contract.address,
-                "data": data,
-                "gas": 5_000_000,
-            },
-            given,
-        )
         provider = self.contract.provider
+        unsigned = UnsignedTransaction(
+            chain_id=provider.chain_id,
+            nonce=provider.get_nonce(sender.address),
+            to=self.contract.address,
+            data=data,
+            value=0,
+            gas=5_000_000,
+            max_fee=10**11,
+            priority_fee=10**9,
+            sidecar=_sidecar(given),
+            max_blob_fee=10**11,
+        )
         # Ape's own sending has no place for blobs.
-        hash_ = web3.eth.send_raw_transaction(raw)
+        hash_ = provider.web3.eth.send_raw_transaction(ApeSigner(sender).sign_transaction(unsigned))
         return provider.get_receipt("0x" + bytes(hash_).hex())
 
     # Disputes
@@ -356,28 +356,9 @@ def private_key(account: AccountAPI) -> bytes:
     return bytes.fromhex(account.private_key.removeprefix("0x"))
 
 
-def sign_blobs(key: bytes, transaction: dict[str, Any], given: Sequence[bytes]) -> bytes:
-    """A raw EIP-4844 transaction with its blobs, as a node before Osaka takes it."""
-    sidecars = [_sidecar(blob) for blob in given]
-    fields = {
-        "type": 3,
-        "value": 0,
-        "maxFeePerGas": 10**11,
-        "maxPriorityFeePerGas": 10**9,
-        "maxFeePerBlobGas": 10**11,
-        "blobVersionedHashes": [blobs.versioned_hash(commitment) for commitment, _ in sidecars],
-        **transaction,
-    }
-    signed = bytes(EthAccount.from_key(key).sign_transaction(fields).raw_transaction)
-    body = rlp.decode(signed[1:])
-    parts = [body, list(given), [commitment for commitment, _ in sidecars], [proof for _, proof in sidecars]]
-    return b"\x03" + rlp.encode(parts)
-
-
 @cache
-def _sidecar(blob: bytes) -> tuple[bytes, bytes]:
-    commitment = blobs.commitment(blob)
-    return commitment, blobs.blob_proof(blob, commitment)
+def _sidecar(given: tuple[bytes, ...]) -> Sidecar:
+    return Sidecar.of(given)
 
 
 def _number(owner: Any) -> int:
@@ -386,4 +367,3 @@ def _number(owner: Any) -> int:
 
 def _address(number: int) -> str:
     return f"0x{number:040x}"
-
