@@ -36,17 +36,17 @@ def signer(number: int) -> LocalSigner:
 class Anvil:
     """A running chain; a context manager that ends it.
 
-    log: where its output goes. options: of its command line. Raises ChainError when it does not start, ToolMissingError
-    when there is no Anvil.
+    log: where its output goes. options: of its command line. hardfork: which rules it follows. Raises ChainError when
+    it does not start, ToolMissingError when there is no Anvil.
     """
 
-    def __init__(self, log: Path, *options: str) -> None:
+    def __init__(self, log: Path, *options: str, hardfork: str = "prague") -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.chain: Chain
-        command = [str(find_program("anvil")), "--port", str(self.port), "--hardfork", "prague", *options]
+        command = [str(find_program("anvil")), "--port", str(self.port), "--hardfork", hardfork, *options]
         with log.open("wb") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         end = time.monotonic() + _SECONDS_TO_START

@@ -1,12 +1,11 @@
 """EIP-4844 blobs: commitments, versioned hashes, and the openings that CellVerifier checks (docs/optimistic.md §4).
 
-May import ckzg and, for the trusted setup's file, eth-account; nothing of chains.
+May import ckzg, `layer2.toolchain` and, for the trusted setup's file, eth-account; nothing of chains.
 """
 
 import hashlib
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, Final
 
 import ckzg
@@ -14,6 +13,7 @@ from eth_account.typed_transactions.base import TRUSTED_SETUP
 
 from layer2.optimistic.constants import BLOB_BYTES, BLOB_ELEMENTS, CELL_ELEMENTS, ELEMENT_BYTES, MAX_CHUNKS
 from layer2.optimistic.errors import BlobError
+from layer2.toolchain import PROJECT
 
 MODULUS: Final = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
 """Order of BLS12-381's scalar field: elements are below it."""
@@ -21,7 +21,7 @@ MODULUS: Final = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000
 BASE_MODULUS: Final = 0x1A0111EA397FE69A4B1BA7B6434BACD764774B84F38512BF6730D2A0F6B0F6241EABFFFEB153FFFFB9FEFFFFFFFFAAAB
 """Order of BLS12-381's base field: coordinates of points are below it."""
 
-SETUP_FILE: Final = Path(__file__).parent.parent.parent / "contracts" / "optimistic" / "generated" / "kzg_setup.hex"
+SETUP_FILE: Final = PROJECT / "contracts" / "optimistic" / "generated" / "kzg_setup.hex"
 """What tools/kzg_setup.py writes."""
 
 
@@ -39,12 +39,6 @@ class ElementOpening:
 
     proof: bytes
     element: int
-
-
-def elements(blob: bytes) -> tuple[int, ...]:
-    """The 4096 field elements of a blob. Raises BlobError when it is not one."""
-    check(blob)
-    return tuple(_element(blob, index) for index in range(BLOB_ELEMENTS))
 
 
 def check(blob: bytes) -> None:

@@ -206,6 +206,11 @@ class TestAnvilBlobs:
             with pytest.raises(DataMissingError, match="give the address of one"):
                 source.fetch(transaction, posted.block, versioned_hash)
 
+    def test_request_that_the_node_does_not_know(self, chain: Chain) -> None:
+        """As every node but Anvil answers."""
+        with pytest.raises(ChainError, match="refuses anvil_getBlobs"):
+            chain.request("anvil_getBlobs")
+
     def test_chosen_on_development_chains(self, chain: Chain, tmp_path: Path) -> None:
         assert isinstance(blob_source(chain, None), AnvilBlobs)
         assert isinstance(blob_source(chain, "http://127.0.0.1:1"), BeaconBlobs)

@@ -33,7 +33,7 @@ class TestBlob:
     @pytest.mark.parametrize("value", [MODULUS, MODULUS + 1, 2**256 - 1, (MODULUS >> 248) + 1 << 248])
     def test_attack_element_that_is_not_canonical(self, index: int, value: int) -> None:
         bad = BLOB[: 32 * index] + value.to_bytes(32, "big") + BLOB[32 * index + 32 :]
-        for use in (blobs.check, blobs.commitment, blobs.elements, blobs.blob_hash, blobs.cell_proofs):
+        for use in (blobs.check, blobs.commitment, blobs.blob_hash, blobs.cell_proofs):
             with pytest.raises(BlobError, match=f"element {index} of the blob"):
                 use(bad)
         with pytest.raises(BlobError, match=f"element {index} of the blob"):
@@ -43,9 +43,6 @@ class TestBlob:
 
     def test_takes_the_largest_element(self) -> None:
         blobs.check((MODULUS - 1).to_bytes(32, "big") * 4096)
-
-    def test_elements(self) -> None:
-        assert blobs.elements(BLOB) == tuple(element(index) for index in range(4096))
 
     def test_versioned_hash_is_ethereums(self) -> None:
         theirs = BlobPooledTransactionData(blobs=[Blob(data=HexBytes(BLOB))])

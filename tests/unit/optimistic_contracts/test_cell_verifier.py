@@ -3,7 +3,7 @@
 import random
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -481,21 +481,63 @@ class TestSetup:
                 accounts[0].deploy(project.CellVerifier, setup)
 
 
-def test_attack_chain_without_the_precompiles(tmp_path) -> None:
+class TestAttackChainWithoutPrecompiles:
     """A call of an address without code succeeds, and answers nothing. That is no proof of anything."""
-    sample = Sample([any_element() for _ in range(4096)])
-    fake = (1).to_bytes(32, "big") + bytes(96)
-    fake_hash = blobs.versioned_hash(b"\x80" + (1).to_bytes(15, "big") + bytes(32))
-    with Anvil(tmp_path / "log", hardfork="cancun") as anvil:
-        address, _ = deploy_contract(anvil.chain, signer(0), "CellVerifier", blobs.setup_points())
-        methods = coder("CellVerifier")
-        for cell in (sample.cell(5), replace(sample.cell(5), versioned_hash=fake_hash, commitment=fake)):
-            with pytest.raises(RevertedError) as error:
-                anvil.chain.call(address, methods.encode("verifyCell", *cell.arguments))
-            assert error.value.name == "InvalidOpening"
+
+    FAKE = (1).to_bytes(32, "big") + bytes(96)
+    """A commitment whose first word is 1: so is then, if nothing is written there, what the pairing's answer is read
+    from."""
+
+    @pytest.fixture(scope="class")
+    def anvil(self, tmp_path_factory) -> Iterator[Anvil]:
+        with Anvil(tmp_path_factory.mktemp("anvil") / "log", hardfork="cancun") as running:
+            yield running
+
+    @pytest.fixture(scope="class")
+    def address(self, anvil) -> str:
+        return deploy_contract(anvil.chain, signer(0), "CellVerifier", blobs.setup_points())[0]
+
+    @pytest.fixture
+    def openings(self, sample) -> tuple[Cell, Cell]:
+        """A true one and one with the fake commitment."""
+        fake_hash = blobs.versioned_hash(b"\x80" + (1).to_bytes(15, "big") + bytes(32))
+        return sample.cell(5), replace(sample.cell(5), versioned_hash=fake_hash, commitment=self.FAKE)
+
+    @staticmethod
+    def refused(anvil: Anvil, address: str, opening: Cell | Element) -> None:
+        method = "verifyCell" if isinstance(opening, Cell) else "verifyElement"
         with pytest.raises(RevertedError) as error:
-            anvil.chain.call(address, methods.encode("verifyElement", *sample.element(5).arguments))
+            anvil.chain.call(address, coder("CellVerifier").encode(method, *opening.arguments))
         assert error.value.name == "InvalidOpening"
+
+    def test_none(self, anvil, address, openings, sample) -> None:
+        for opening in (*openings, sample.element(5)):
+            self.refused(anvil, address, opening)
+
+    def test_no_multiplication(self, anvil, address, openings) -> None:
+        """A pairing that says yes is there."""
+        snapshot = anvil.snapshot()
+        anvil.request("anvil_setCode", f"0x{0x0F:040x}", "0x60015f5260205ff3")  # return 1
+        for opening in openings:
+            self.refused(anvil, address, opening)
+        anvil.revert(snapshot)
+
+    def test_no_pairing(self, anvil, address, openings) -> None:
+        """A multiplication that answers, with 1 as the first word, is there."""
+        snapshot = anvil.snapshot()
+        anvil.request("anvil_setCode", f"0x{0x0C:040x}", "0x60015f5260805ff3")  # return 1, 0, 0, 0
+        for opening in openings:
+            self.refused(anvil, address, opening)
+        anvil.revert(snapshot)
+
+    def test_answers_are_what_is_refused(self, anvil, address, openings) -> None:
+        """With both of these the contract says yes: the tests above fail for nothing else."""
+        snapshot = anvil.snapshot()
+        anvil.request("anvil_setCode", f"0x{0x0F:040x}", "0x60015f5260205ff3")
+        anvil.request("anvil_setCode", f"0x{0x0C:040x}", "0x60015f5260805ff3")
+        for opening in openings:
+            assert anvil.chain.call(address, coder("CellVerifier").encode("verifyCell", *opening.arguments)) == b""
+        anvil.revert(snapshot)
 
 
 def decompress_G1_bytes(point: bytes):
