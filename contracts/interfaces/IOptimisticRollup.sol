@@ -42,11 +42,14 @@ interface IOptimisticRollup is ICustody {
     }
 
     /// @notice What a sequencer claims of a batch, besides its state root and parent; see `Batch`.
+    /// @param queueChain The queue's hash chain up to `queueCursor`, as the sequencer has executed it: if a reorg of L1 changed
+    /// the queue, an honest batch must not become a fraudulent one.
     struct Claim {
         uint64 executedAt;
         uint64 chunks;
         uint64 nextIndex;
         uint64 queueCursor;
+        bytes32 queueChain;
         bytes32 withdrawalRoot;
         uint64 withdrawalCount;
         uint256[4] fees;
@@ -214,6 +217,8 @@ interface IOptimisticRollup is ICustody {
     error WrongBlobCount();
     /// @notice The claimed cursor is not between these two.
     error QueueCursorOutOfRange(uint256 cursor, uint256 earliest, uint256 latest);
+    /// @notice The queue up to the cursor is another one than the batch was made with: its chain is `actual`.
+    error QueueMismatch(uint256 cursor, bytes32 queueChain, bytes32 actual);
     /// @notice The batch would leave an overdue operation at the head of the queue and takes fewer than the quota.
     error QueueNeglected(uint256 head, uint256 consumed, uint256 quota);
     /// @notice Who submits batches needs a bond of `minimumStake`.
@@ -274,7 +279,7 @@ interface IOptimisticRollup is ICustody {
     error InvalidConfig();
 
     /// @notice Submits a batch on the tip; its data is the input or the only blob of this very transaction. §5 has the rules.
-    /// @dev Of the claims only `executedAt`, `chunks` and `queueCursor` are checked. That the others are true is what
+    /// @dev Of the claims only `executedAt`, `chunks`, `queueCursor` and `queueChain` are checked. That the others are true is what
     /// disputes are for: look at a batch before you build on it.
     /// @param stateRoot Root of the state tree after the batch.
     /// @param parentHash Hash of the tip.

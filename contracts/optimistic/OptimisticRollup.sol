@@ -57,8 +57,8 @@ contract OptimisticRollup is IOptimisticRollup, Custody {
     address private constant _BURNED = 0x000000000000000000000000000000000000dEaD;
 
     /// @dev Places in canonical calldata of `submitBatch`: the offset of `transactions`, and their first byte.
-    uint256 private constant _OFFSET_PLACE = 4 + 12 * 32;
-    uint256 private constant _DATA_PLACE = 4 + 14 * 32;
+    uint256 private constant _OFFSET_PLACE = 4 + 13 * 32;
+    uint256 private constant _DATA_PLACE = 4 + 15 * 32;
 
     /// @dev Bytes of a queue entry, and most of them in a chunk.
     uint256 private constant _ENTRY = 112;
@@ -185,7 +185,7 @@ contract OptimisticRollup is IOptimisticRollup, Custody {
         _checkCalldata(transactions);
         bytes32 dataCommitment =
             transactions.length == 0 ? _blobHash() : ChunkData.hashOf(transactions, claim.chunks);
-        _checkQueueCursor(tip.queueCursor, claim.queueCursor);
+        _checkQueue(tip.queueCursor, claim.queueCursor, claim.queueChain);
 
         // Effects
         Batch memory batch = Batch({
@@ -572,10 +572,12 @@ contract OptimisticRollup is IOptimisticRollup, Custody {
     }
 
     /// @dev Rule 5 of §5.
-    function _checkQueueCursor(uint256 cursor, uint256 newCursor) private view {
+    function _checkQueue(uint256 cursor, uint256 newCursor, bytes32 queueChain) private view {
         if (newCursor < cursor || newCursor > queueTail) {
             revert QueueCursorOutOfRange(newCursor, cursor, queueTail);
         }
+        bytes32 actual = _chainBefore(newCursor);
+        if (queueChain != actual) revert QueueMismatch(newCursor, queueChain, actual);
         if (_isQueueNeglected(cursor, newCursor)) revert QueueNeglected(newCursor, newCursor - cursor, queueQuota);
     }
 

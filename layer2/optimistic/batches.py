@@ -3,7 +3,9 @@
 May import `layer2.crypto`, `layer2.optimistic` and eth-abi; nothing of chains.
 """
 
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass
+from functools import reduce
 from typing import Final, Self
 
 from eth_abi.abi import encode
@@ -55,25 +57,30 @@ class StateWords:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """`IOptimisticRollup.Claim`: what a sequencer claims of a batch besides state root and parent."""
+    """`IOptimisticRollup.Claim`: what a sequencer claims of a batch besides state root and parent.
+
+    queue_chain: see `queue_chain`, of all entries up to the cursor. L1 refuses the batch if a reorg changed them.
+    """
 
     executed_at: int
     chunks: int
     next_index: int
     queue_cursor: int
+    queue_chain: bytes
     withdrawal_root: bytes
     withdrawal_count: int
     fees: Fees
 
     @classmethod
-    def of(cls, state: RollupState, executed_at: int, chunks: int) -> Self:
-        """The true claim for a batch of so many chunks that ends in this state."""
+    def of(cls, state: RollupState, executed_at: int, chunks: int, queue_chain: bytes) -> Self:
+        """The true claim for a batch of so many chunks that ends in this state, of a queue with this chain."""
         words = StateWords.of(state)
         return cls(
             executed_at,
             chunks,
             words.next_index,
             words.queue_cursor,
+            queue_chain,
             words.withdrawal_root,
             words.withdrawal_count,
             words.fees,
@@ -155,3 +162,8 @@ class BatchHeader:
                 f"the data has {len(chunks)} chunks, the header says {self.chunks}; get the batch's own data"
             )
         return [*chunks[:-1], Chunk(self.commitment(), chunks[-1].operations)]
+
+
+def queue_chain(entries: Iterable[bytes], previous: bytes = bytes(32)) -> bytes:
+    """The queue's hash chain (docs/protocol.md §6.1) after these entries of 112 bytes, which follow on `previous`."""
+    return reduce(lambda chain, entry: keccak256(chain + entry), entries, previous)

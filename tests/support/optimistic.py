@@ -24,7 +24,7 @@ from layer2.chain.sidecar import Sidecar
 from layer2.chain.signer import ApeSigner, UnsignedTransaction
 from layer2.ledger.operations import Operation as QueueOperation
 from layer2.optimistic import blobs
-from layer2.optimistic.batches import BatchHeader, Claim
+from layer2.optimistic.batches import BatchHeader, Claim, queue_chain
 from layer2.optimistic.chunks import Chunk, calldata_commitment, encode_blob, encode_calldata, execute_batch, pack
 from layer2.optimistic.evidence import Evidence, PostedBatch, check_batch, make_evidence
 from layer2.optimistic.operations import Operation, PurchaseNFT, QueueEntry
@@ -219,7 +219,7 @@ class Rollup:
         after = executed[-1].after
         return Draft(
             after.state_root,
-            Claim.of(after, executed_at, len(chunks)),
+            Claim.of(after, executed_at, len(chunks), queue_chain(self.queue[:cursor])),
             tuple(one.chunk for one in executed),
             (*(one.before for one in executed), after),
             parent.hash,
