@@ -114,7 +114,7 @@ contract StateTransition is IStateTransition {
 
         (uint256 place, uint256 end) = _span(operations);
         for (uint256 i; i < _MAX_OPERATIONS && place < end; ++i) {
-            uint256 kind = CalldataNumber.read(place, 1);
+            uint256 kind = CalldataNumber.read(place, 0, 1);
             if (kind > _PURCHASE_NFT) break;
             uint256 size = uint8(_SIZES[kind]);
             if (size > end - place) break;
@@ -134,8 +134,8 @@ contract StateTransition is IStateTransition {
             run.fee = 0;
         } else {
             uint256 tail = end - (kind == _PURCHASE_NFT ? _TAIL + _SIGNATURE : _TAIL);
-            run.fee = Float.decode8(CalldataNumber.read(tail, 1));
-            run.expiry = CalldataNumber.read(tail + 1, 4);
+            run.fee = Float.decode8(CalldataNumber.read(tail, 0, 1));
+            run.expiry = CalldataNumber.read(tail, 1, 4);
             run.signature = tail + 5;
             if (run.expiry < run.executedAt) return;
         }
@@ -171,9 +171,9 @@ contract StateTransition is IStateTransition {
     /* OPERATIONS */
 
     function _transfer(Run memory run, uint256 place) private pure returns (bool) {
-        uint256 account = CalldataNumber.read(place + 1, 4);
-        uint256 to = CalldataNumber.read(place + 5, 4);
-        uint256 amount = _amount(place + 9);
+        uint256 account = CalldataNumber.read(place, 1, 4);
+        uint256 to = CalldataNumber.read(place, 5, 4);
+        uint256 amount = _amount(place, 9);
 
         Records.Account memory sender;
         Records.Account memory recipient;
@@ -186,9 +186,9 @@ contract StateTransition is IStateTransition {
     }
 
     function _transferToNew(Run memory run, uint256 place) private pure returns (bool) {
-        uint256 account = CalldataNumber.read(place + 1, 4);
-        address owner = address(uint160(CalldataNumber.read(place + 5, 20)));
-        uint256 amount = _amount(place + 25);
+        uint256 account = CalldataNumber.read(place, 1, 4);
+        address owner = address(uint160(CalldataNumber.read(place, 5, 20)));
+        uint256 amount = _amount(place, 25);
 
         Records.Account memory sender;
         if (owner == address(0) || !_hasRoom(run, 1)) return false;
@@ -197,34 +197,34 @@ contract StateTransition is IStateTransition {
             OperationHash.transferToNew(account, owner, sender.token, amount, run.fee, sender.nonce, run.expiry);
         if (!_isSigned(run, run.signature, structHash, sender.owner)) return false;
         // The amount is no more than a balance.
-        _new(run, Records.hashAccount(owner, sender.token, 0, uint128(amount)));
+        _new(run, Records.hashAccount(owner, sender.token, 0, amount));
         return true;
     }
 
     function _withdrawal(Run memory run, uint256 place) private pure returns (bool) {
-        uint256 account = CalldataNumber.read(place + 1, 4);
-        uint256 amount = CalldataNumber.read(place + 5, 16);
+        uint256 account = CalldataNumber.read(place, 1, 4);
+        uint256 amount = CalldataNumber.read(place, 5, 16);
 
         Records.Account memory sender;
         if (!_spend(run, account, amount, sender)) return false;
         bytes32 structHash =
             OperationHash.withdraw(account, sender.token, amount, run.fee, sender.nonce, run.expiry);
         if (!_isSigned(run, run.signature, structHash, sender.owner)) return false;
-        return _withdraw(run, sender.owner, sender.token, uint128(amount));
+        return _withdraw(run, sender.owner, sender.token, amount);
     }
 
     function _swap(Run memory run, uint256 place) private pure returns (bool) {
-        uint256 account = CalldataNumber.read(place + 1, 4);
-        uint256 to = CalldataNumber.read(place + 5, 4);
-        uint256 poolIndex = CalldataNumber.read(place + 9, 4);
-        uint256 amount = _amount(place + 13);
-        uint256 minimum = _amount(place + 18);
+        uint256 account = CalldataNumber.read(place, 1, 4);
+        uint256 to = CalldataNumber.read(place, 5, 4);
+        uint256 poolIndex = CalldataNumber.read(place, 9, 4);
+        uint256 amount = _amount(place, 13);
+        uint256 minimum = _amount(place, 18);
 
         if (account == to || amount == 0) return false;
         Records.Account memory sender;
         Records.Account memory recipient;
         if (!_spend(run, account, amount, sender)) return false;
-        (bool isSwapped, uint16 toToken, uint256 out) = _swapInPool(run, poolIndex, sender.token, amount);
+        (bool isSwapped, uint256 toToken, uint256 out) = _swapInPool(run, poolIndex, sender.token, amount);
         if (!isSwapped || out < minimum) return false;
         if (!_receive(run, to, toToken, out, recipient) || recipient.owner != sender.owner) return false;
         bytes32 structHash = OperationHash.swap(
@@ -235,10 +235,10 @@ contract StateTransition is IStateTransition {
 
     /// @dev The pool's side of a swap.
     /// @param amount What comes in, above 0 and below 2¹²⁸.
-    function _swapInPool(Run memory run, uint256 index, uint16 token, uint256 amount)
+    function _swapInPool(Run memory run, uint256 index, uint256 token, uint256 amount)
         private
         pure
-        returns (bool, uint16 toToken, uint256 out)
+        returns (bool, uint256 toToken, uint256 out)
     {
         Records.Pool memory pool;
         if (!_readPool(run, index, pool)) return (false, 0, 0);
@@ -252,17 +252,16 @@ contract StateTransition is IStateTransition {
         out = Math.mulDiv(weighted, y, x * 1000 + weighted);
         if (out == 0 || x + amount > type(uint128).max) return (false, 0, 0);
         toToken = isA ? pool.tokenB : pool.tokenA;
-        (uint128 newX, uint128 newY) = (uint128(x + amount), uint128(y - out));
-        (uint128 reserveA, uint128 reserveB) = isA ? (newX, newY) : (newY, newX);
+        (uint256 reserveA, uint256 reserveB) = isA ? (x + amount, y - out) : (y - out, x + amount);
         _put(run, Records.hashPool(pool.tokenA, pool.tokenB, reserveA, reserveB, pool.shares));
         return (true, toToken, out);
     }
 
     function _createPool(Run memory run, uint256 place) private pure returns (bool) {
-        uint256 accountA = CalldataNumber.read(place + 1, 4);
-        uint256 accountB = CalldataNumber.read(place + 5, 4);
-        uint256 amountA = _amount(place + 9);
-        uint256 amountB = _amount(place + 14);
+        uint256 accountA = CalldataNumber.read(place, 1, 4);
+        uint256 accountB = CalldataNumber.read(place, 5, 4);
+        uint256 amountA = _amount(place, 9);
+        uint256 amountB = _amount(place, 14);
 
         if (accountA == accountB || amountA == 0 || amountB == 0 || !_hasRoom(run, 2)) return false;
         Records.Account memory a;
@@ -276,19 +275,19 @@ contract StateTransition is IStateTransition {
             accountA, accountB, a.token, b.token, amountA, amountB, run.fee, a.nonce, run.expiry
         );
         if (!_isSigned(run, run.signature, structHash, a.owner)) return false;
-        uint32 pool = uint32(run.state.nextIndex);
-        _new(run, Records.hashPool(a.token, b.token, uint128(amountA), uint128(amountB), uint128(shares)));
-        _new(run, Records.hashPosition(a.owner, pool, uint128(shares - _LOCKED_SHARES)));
+        uint256 pool = run.state.nextIndex;
+        _new(run, Records.hashPool(a.token, b.token, amountA, amountB, shares));
+        _new(run, Records.hashPosition(a.owner, pool, shares - _LOCKED_SHARES));
         return true;
     }
 
     function _addLiquidity(Run memory run, uint256 place) private pure returns (bool) {
-        uint256 accountA = CalldataNumber.read(place + 1, 4);
-        uint256 accountB = CalldataNumber.read(place + 5, 4);
-        uint256 poolIndex = CalldataNumber.read(place + 9, 4);
-        uint256 positionIndex = CalldataNumber.read(place + 13, 4);
-        uint256 amountA = _amount(place + 17);
-        uint256 maximumB = _amount(place + 22);
+        uint256 accountA = CalldataNumber.read(place, 1, 4);
+        uint256 accountB = CalldataNumber.read(place, 5, 4);
+        uint256 poolIndex = CalldataNumber.read(place, 9, 4);
+        uint256 positionIndex = CalldataNumber.read(place, 13, 4);
+        uint256 amountA = _amount(place, 17);
+        uint256 maximumB = _amount(place, 22);
 
         if (accountA == accountB || amountA == 0 || (positionIndex == 0 && !_hasRoom(run, 1))) return false;
         Records.Pool memory pool;
@@ -314,14 +313,14 @@ contract StateTransition is IStateTransition {
         );
         if (!_isSigned(run, run.signature, structHash, a.owner)) return false;
         if (positionIndex == 0) {
-            _new(run, Records.hashPosition(a.owner, uint32(poolIndex), uint128(minted)));
+            _new(run, Records.hashPosition(a.owner, poolIndex, minted));
             return true;
         }
         Records.Position memory position;
         if (!_readPosition(run, positionIndex, position)) return false;
         if (position.owner != a.owner || position.pool != poolIndex) return false;
         // A position's shares are part of the pool's, and these stay below 2¹²⁸.
-        _put(run, Records.hashPosition(a.owner, position.pool, uint128(position.shares + minted)));
+        _put(run, Records.hashPosition(a.owner, position.pool, position.shares + minted));
         return true;
     }
 
@@ -346,25 +345,25 @@ contract StateTransition is IStateTransition {
             Records.hashPool(
                 pool.tokenA,
                 pool.tokenB,
-                uint128(reserveA + amountA),
-                uint128(reserveB + amountB),
-                uint128(shares + minted)
+                reserveA + amountA,
+                reserveB + amountB,
+                shares + minted
             )
         );
     }
 
     function _removeLiquidity(Run memory run, uint256 place) private pure returns (bool) {
-        uint256 positionIndex = CalldataNumber.read(place + 1, 4);
-        uint256 accountA = CalldataNumber.read(place + 5, 4);
-        uint256 accountB = CalldataNumber.read(place + 9, 4);
-        uint256 shares = CalldataNumber.read(place + 13, 16);
-        uint256 minimumA = _amount(place + 29);
-        uint256 minimumB = _amount(place + 34);
+        uint256 positionIndex = CalldataNumber.read(place, 1, 4);
+        uint256 accountA = CalldataNumber.read(place, 5, 4);
+        uint256 accountB = CalldataNumber.read(place, 9, 4);
+        uint256 shares = CalldataNumber.read(place, 13, 16);
+        uint256 minimumA = _amount(place, 29);
+        uint256 minimumB = _amount(place, 34);
 
         if (accountA == accountB || shares == 0) return false;
         Records.Position memory position;
         if (!_readPosition(run, positionIndex, position) || shares > position.shares) return false;
-        _put(run, Records.hashPosition(position.owner, position.pool, uint128(position.shares - shares)));
+        _put(run, Records.hashPosition(position.owner, position.pool, position.shares - shares));
         Records.Pool memory pool;
         (bool isRemoved, uint256 amountA, uint256 amountB) = _removeFromPool(run, position.pool, shares, pool);
         if (!isRemoved || amountA < minimumA || amountB < minimumB) return false;
@@ -406,16 +405,16 @@ contract StateTransition is IStateTransition {
             Records.hashPool(
                 pool.tokenA,
                 pool.tokenB,
-                uint128(pool.reserveA - amountA),
-                uint128(pool.reserveB - amountB),
-                uint128(pool.shares - shares)
+                pool.reserveA - amountA,
+                pool.reserveB - amountB,
+                pool.shares - shares
             )
         );
         return (true, amountA, amountB);
     }
 
     /// @dev What account A of "remove liquidity" gets: the amount, less the fee, which it may pay from the amount.
-    function _receiveLessFee(Run memory run, uint256 index, uint16 token, uint256 amount, address owner)
+    function _receiveLessFee(Run memory run, uint256 index, uint256 token, uint256 amount, address owner)
         private
         pure
         returns (bool, uint256 nonce)
@@ -427,13 +426,13 @@ contract StateTransition is IStateTransition {
             account.owner != owner || account.token != token || account.nonce == type(uint32).max
                 || !_hasRoomForFee(run, token) || balance > type(uint128).max || run.fee > balance
         ) return (false, 0);
-        _put(run, Records.hashAccount(owner, token, account.nonce + 1, uint128(balance - run.fee)));
+        _put(run, Records.hashAccount(owner, token, account.nonce + 1, balance - run.fee));
         return (true, account.nonce);
     }
 
     function _mintNFT(Run memory run, uint256 place) private pure returns (bool) {
-        uint256 account = CalldataNumber.read(place + 1, 4);
-        bytes32 content = bytes32(CalldataNumber.read(place + 5, 32));
+        uint256 account = CalldataNumber.read(place, 1, 4);
+        bytes32 content = bytes32(CalldataNumber.read(place, 5, 32));
 
         if (!_hasRoom(run, 1)) return false;
         Records.Account memory minter;
@@ -446,9 +445,9 @@ contract StateTransition is IStateTransition {
     }
 
     function _transferNFT(Run memory run, uint256 place) private pure returns (bool) {
-        uint256 nftIndex = CalldataNumber.read(place + 1, 4);
-        address to = address(uint160(CalldataNumber.read(place + 5, 20)));
-        uint256 accountIndex = CalldataNumber.read(place + 25, 4);
+        uint256 nftIndex = CalldataNumber.read(place, 1, 4);
+        address to = address(uint160(CalldataNumber.read(place, 5, 20)));
+        uint256 accountIndex = CalldataNumber.read(place, 25, 4);
 
         if (to == address(0)) return false;
         Records.NFT memory nft;
@@ -458,7 +457,7 @@ contract StateTransition is IStateTransition {
         if (account.owner != nft.owner || run.fee > account.balance || !_hasRoomForFee(run, account.token)) {
             return false;
         }
-        _put(run, Records.hashAccount(account.owner, account.token, account.nonce, uint128(account.balance - run.fee)));
+        _put(run, Records.hashAccount(account.owner, account.token, account.nonce, account.balance - run.fee));
         bytes32 structHash = OperationHash.transferNFT(
             nftIndex, to, nft.content, accountIndex, account.token, run.fee, nft.nonce, run.expiry
         );
@@ -466,10 +465,10 @@ contract StateTransition is IStateTransition {
     }
 
     function _purchaseNFT(Run memory run, uint256 place) private pure returns (bool) {
-        uint256 nftIndex = CalldataNumber.read(place + 1, 4);
-        uint256 account = CalldataNumber.read(place + 5, 4);
-        uint256 sellerAccount = CalldataNumber.read(place + 9, 4);
-        uint256 price = _amount(place + 13);
+        uint256 nftIndex = CalldataNumber.read(place, 1, 4);
+        uint256 account = CalldataNumber.read(place, 5, 4);
+        uint256 sellerAccount = CalldataNumber.read(place, 9, 4);
+        uint256 price = _amount(place, 13);
 
         if (account == sellerAccount) return false;
         Records.Account memory buyer;
@@ -511,22 +510,22 @@ contract StateTransition is IStateTransition {
     /// @param place Where the entry is.
     function _queueEntry(Run memory run, uint256 place) private pure returns (bool) {
         uint256 kind = Slot.kindOf(place);
-        uint256 account = CalldataNumber.read(place + 1, 4);
-        (uint16 token, uint128 amount, address owner) = Slot.payoutOf(place);
+        uint256 account = CalldataNumber.read(place, 1, 4);
+        (uint256 token, uint256 amount, address owner) = Slot.payoutOf(place);
         if (kind == Slot.DEPOSIT) return _deposit(run, account, token, amount, owner);
         return kind == Slot.FORCED_WITHDRAWAL && _forcedWithdrawal(run, account, owner);
     }
 
-    function _deposit(Run memory run, uint256 index, uint16 token, uint128 amount, address owner)
+    function _deposit(Run memory run, uint256 index, uint256 token, uint256 amount, address owner)
         private
         pure
         returns (bool)
     {
         Records.Account memory account;
         if (index != 0 && _readAccount(run, index, account)) {
-            uint256 balance = uint256(account.balance) + amount;
+            uint256 balance = account.balance + amount;
             if (account.owner == owner && account.token == token && balance <= type(uint128).max) {
-                _put(run, Records.hashAccount(owner, token, account.nonce, uint128(balance)));
+                _put(run, Records.hashAccount(owner, token, account.nonce, balance));
                 return true;
             }
         }
@@ -552,8 +551,8 @@ contract StateTransition is IStateTransition {
             Records.Pool memory pool;
             (bool isRemoved, uint256 amountA, uint256 amountB) =
                 _removeFromPool(run, position.pool, position.shares, pool);
-            return isRemoved && _withdraw(run, owner, pool.tokenA, uint128(amountA))
-                && _withdraw(run, owner, pool.tokenB, uint128(amountB));
+            return isRemoved && _withdraw(run, owner, pool.tokenA, amountA)
+                && _withdraw(run, owner, pool.tokenB, amountB);
         }
         return false;
     }
@@ -572,7 +571,7 @@ contract StateTransition is IStateTransition {
         if (account.nonce == type(uint32).max || total > account.balance || !_hasRoomForFee(run, account.token)) {
             return false;
         }
-        _put(run, Records.hashAccount(account.owner, account.token, account.nonce + 1, uint128(account.balance - total)));
+        _put(run, Records.hashAccount(account.owner, account.token, account.nonce + 1, account.balance - total));
         return true;
     }
 
@@ -585,13 +584,13 @@ contract StateTransition is IStateTransition {
     {
         if (!_readAccount(run, index, account)) return false;
         if (account.owner != owner || amount > account.balance) return false;
-        _put(run, Records.hashAccount(owner, account.token, account.nonce, uint128(account.balance - amount)));
+        _put(run, Records.hashAccount(owner, account.token, account.nonce, account.balance - amount));
         return true;
     }
 
     /// @dev Gives an amount to an account of a token.
     /// @param account Where the account as it was goes.
-    function _receive(Run memory run, uint256 index, uint16 token, uint256 amount, Records.Account memory account)
+    function _receive(Run memory run, uint256 index, uint256 token, uint256 amount, Records.Account memory account)
         private
         pure
         returns (bool)
@@ -599,7 +598,7 @@ contract StateTransition is IStateTransition {
         if (!_readAccount(run, index, account)) return false;
         uint256 balance = account.balance + amount;
         if (account.token != token || balance > type(uint128).max) return false;
-        _put(run, Records.hashAccount(account.owner, token, account.nonce, uint128(balance)));
+        _put(run, Records.hashAccount(account.owner, token, account.nonce, balance));
         return true;
     }
 
@@ -614,13 +613,15 @@ contract StateTransition is IStateTransition {
     }
 
     /// @dev Makes a withdrawal, unless it is of nothing.
-    function _withdraw(Run memory run, address owner, uint16 token, uint128 amount) private pure returns (bool) {
+    function _withdraw(Run memory run, address owner, uint256 token, uint256 amount) private pure returns (bool) {
         if (amount == 0) return true;
         State memory state = run.state;
         uint256 index = state.withdrawalCount;
         // Never so in practice; but a withdrawal for which there can be no witness could not be disputed.
         if (index >= 2 ** StateTree.WITHDRAWAL_LEVELS) return false;
-        uint256 siblings = _takeWitness(run, StateTree.WITHDRAWAL_LEVELS * 32);
+        uint256 siblings = run.witness;
+        run.witness = siblings + StateTree.WITHDRAWAL_LEVELS * 32;
+        if (run.witness > run.witnessEnd) revert InvalidWitness();
         bytes32 leaf = Records.hashWithdrawal(owner, token, amount);
         (bytes32 root, bytes32 newRoot) = StateTree.roots(0, leaf, index, siblings, StateTree.WITHDRAWAL_LEVELS);
         if (root != state.withdrawalRoot) revert InvalidWitness();
@@ -662,8 +663,8 @@ contract StateTransition is IStateTransition {
         returns (bool)
     {
         bytes32 digest = MessageHashUtils.toTypedDataHash(run.domainSeparator, structHash);
-        bytes32 r = bytes32(CalldataNumber.read(signature, 32));
-        bytes32 yParityAndS = bytes32(CalldataNumber.read(signature + 32, 32));
+        bytes32 r = bytes32(CalldataNumber.read(signature, 0, 32));
+        bytes32 yParityAndS = bytes32(CalldataNumber.read(signature, 32, 32));
         (address signer, ECDSA.RecoverError problem,) = ECDSA.tryRecover(digest, r, yParityAndS);
         return problem == ECDSA.RecoverError.NoError && signer == owner;
     }
@@ -711,19 +712,27 @@ contract StateTransition is IStateTransition {
     /// @return kind The kind of its record, which is at `run.record`.
     function _readLeaf(Run memory run, uint256 index) private pure returns (uint256 kind) {
         _close(run);
-        uint256 length = CalldataNumber.read(_takeWitness(run, 1), 1);
-        uint256 record = _takeWitness(run, length);
-        run.siblings = _takeWitness(run, run.levels * 32);
+        uint256 place = run.witness;
+        uint256 end = run.witnessEnd;
+        if (place >= end) revert InvalidWitness();
+        uint256 length = CalldataNumber.read(place, 0, 1);
+        // Unchecked: places in calldata are far below 2²⁵⁶, and there are at most 32 siblings.
+        unchecked {
+            run.record = place + 1;
+            run.siblings = place + 1 + length;
+            run.witness = place + 1 + length + run.levels * 32;
+        }
+        if (run.witness > end) revert InvalidWitness();
+
         bytes32 leaf;
         if (length != 0) {
-            kind = CalldataNumber.read(record, 1);
+            kind = CalldataNumber.read(place, 1, 1);
             if (kind == Records.KIND_NONE || kind > Records.KIND_NFT || length != Records.sizeOf(kind)) {
                 revert InvalidWitness();
             }
-            leaf = keccak256(msg.data[record:record + length]);
+            leaf = Records.hash(run.record, length);
         }
-        (run.isOpen, run.index, run.record) = (true, index, record);
-        (run.leaf, run.newLeaf) = (leaf, leaf);
+        (run.isOpen, run.index, run.leaf, run.newLeaf) = (true, index, leaf, leaf);
     }
 
     /// @dev Puts another record, or the first, where the leaf is that was read last.
@@ -745,17 +754,9 @@ contract StateTransition is IStateTransition {
 
     /* CALLDATA */
 
-    /// @dev Takes bytes from the witness.
-    /// @return place Where they are.
-    function _takeWitness(Run memory run, uint256 size) private pure returns (uint256 place) {
-        place = run.witness;
-        if (run.witnessEnd - place < size) revert InvalidWitness();
-        run.witness = place + size;
-    }
-
-    /// @dev The value of the float40 at a place.
-    function _amount(uint256 place) private pure returns (uint256) {
-        return Float.decode40(CalldataNumber.read(place, 5));
+    /// @dev The value of the float40 at an offset from a place.
+    function _amount(uint256 place, uint256 offset) private pure returns (uint256) {
+        return Float.decode40(CalldataNumber.read(place, offset, 5));
     }
 
     /// @dev Where bytes begin and end.
