@@ -32,7 +32,7 @@ def cli(deployment_file: Path | None, blocks: int, output: Path | None) -> None:
     )
     state = result.state
     click.echo(f"batches       {result.batch_id}, with {result.data_bytes:,} bytes of data")
-    click.echo(f"queue entries {result.queued}")
+    click.echo(f"queue entries {len(result.queue)}")
     click.echo(f"accounts      {state.next_index - 1}")
     click.echo(f"state root    {state.root:#066x}, the same as the contract's")
     if output is not None:

@@ -474,6 +474,11 @@ class Relayer:
         progress = _Progress()
         sync = self._follower.sync()
         self._checkpoint("synced")
+        if self.rollup.view("isFrozen"):
+            raise RelayerError(
+                f"the rollup at {self.rollup.address} was frozen: it takes no batches any more, so this "
+                "relayer ends. Owners get their money on L1 with `ape run escape`; payouts are claimed as before"
+            )
         self._settle(progress)
         proposal = self._current(progress)
         if proposal is None:

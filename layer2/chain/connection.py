@@ -278,12 +278,12 @@ class Chain:
         except ContractLogicError as error:
             decoded = decode_error(_revert_data(error))
             detail = decoded.text if decoded.name else str(error.message or decoded.text)
-            raise RevertedError(method, decoded.name, detail) from error
+            raise RevertedError(method, decoded.name, detail, decoded.arguments) from error
         except Web3RPCError as error:
             data = _rpc_revert_data(error)
             if data:
                 decoded = decode_error(data)
-                raise RevertedError(method, decoded.name, decoded.text) from error
+                raise RevertedError(method, decoded.name, decoded.text, decoded.arguments) from error
             words = str(error.message or error)
             if "insufficient funds" in words.lower() or "insufficient balance" in words.lower():
                 raise InsufficientFundsError(

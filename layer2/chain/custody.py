@@ -1,4 +1,4 @@
-"""What the contracts of both rollups share: tokens, deposits, queue and payouts, as Python sees them.
+"""What the contracts of both rollups share: tokens, deposits, queue, payouts and refunds, as Python sees them.
 
 May import `layer2.chain` and `layer2.ledger`.
 """
@@ -10,6 +10,7 @@ from eth_utils.address import to_checksum_address
 
 from layer2.chain.coder import Coder, Event, coder
 from layer2.chain.connection import BlockRef, Chain, Log
+from layer2.crypto.addresses import int_to_address
 from layer2.crypto.eddsa import Point
 from layer2.ledger.constants import Kind
 from layer2.ledger.operations import Operation
@@ -90,6 +91,12 @@ class CustodyContract:
     def withdraw_for_call(self, owner: str, token: int) -> bytes:
         """Input of `withdrawFor`: anybody's payout, to its owner."""
         return self.coder.encode("withdrawFor", owner, token)
+
+    def refund_call(self, index: int, deposit: Operation) -> bytes:
+        """Input of `refundDeposit`: after a freeze, a deposit of the queue, to its owner."""
+        owner = int_to_address(deposit.owner)
+        key = [deposit.key_x, deposit.key_y]
+        return self.coder.encode("refundDeposit", index, deposit.account, deposit.token, deposit.amount, owner, key)
 
     # ---------------------------------------------------------------- what L1 says
 

@@ -1,5 +1,8 @@
 """What can be wrong with a chain, a deployment or a transaction. Each message names the value and the remedy."""
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class ChainError(Exception):
     """Anything that goes wrong between this program and Ethereum."""
@@ -30,12 +33,14 @@ class DataMissingError(ChainError):
 
 
 class RevertedError(ChainError):
-    """A contract refuses a call or transaction. `name` is the custom error's name, "" when there is none."""
+    """A contract refuses a call or transaction. `name` is the custom error's name, "" when there is none, `arguments`
+    are its values by name."""
 
-    def __init__(self, what: str, name: str, detail: str) -> None:
+    def __init__(self, what: str, name: str, detail: str, arguments: Mapping[str, Any] | None = None) -> None:
         super().__init__(f"{what} was refused by the contract: {detail}")
         self.name = name
         self.detail = detail
+        self.arguments = dict(arguments or {})
 
 
 class InsufficientFundsError(ChainError):

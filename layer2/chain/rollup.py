@@ -14,6 +14,9 @@ from layer2.chain.connection import BlockRef, Chain
 from layer2.chain.custody import CustodyContract
 from layer2.chain.deployment import Deployment, verify
 from layer2.chain.errors import DataMissingError
+from layer2.crypto.addresses import int_to_address
+from layer2.ledger.account import Account
+from layer2.ledger.tree import Path
 
 
 class ProofPoints(NamedTuple):
@@ -83,6 +86,15 @@ class Rollup(CustodyContract):
         """Input of `submitBatch` in its canonical encoding."""
         encoded = [(list(p.a), [list(row) for row in p.b], list(p.c), [p.digest]) for p in proofs]
         return self.coder.encode("submitBatch", state_root.to_bytes(32), parent_hash, data, encoded)
+
+    def freeze_call(self) -> bytes:
+        """Input of `freeze`."""
+        return self.coder.encode("freeze")
+
+    def escape_call(self, index: int, account: Account, path: Path) -> bytes:
+        """Input of `escape`: after a freeze, an account's balance to its owner. path: its siblings in that state."""
+        leaf = (int_to_address(account.owner), account.token, account.nonce, account.balance, list(account.key))
+        return self.coder.encode("escape", index, leaf, [list(siblings) for siblings in path])
 
     # ---------------------------------------------------------------- what L1 says
 

@@ -4,7 +4,7 @@ May import everything but actors and scripts.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -15,6 +15,8 @@ from eth_utils.crypto import keccak
 
 from layer2.chain.coder import coder
 from layer2.chain.connection import LOCAL_CHAIN_IDS, Receipt
+from layer2.chain.custody import CustodyContract
+from layer2.chain.deployment import Token
 from layer2.chain.errors import ChainError, DataMissingError, RevertedError
 from layer2.chain.rollup import Rollup
 from layer2.chain.sending import send
@@ -57,6 +59,22 @@ class Deposited:
 
     position: int
     receipt: Receipt
+
+
+def listed_token(contract: CustodyContract, known: Sequence[Token], token: int) -> TokenInfo:
+    """A listed token by its id, as the deployment file knows it or as it says itself; a token without symbol or
+    decimals gets "token <id>" and 0. Raises RevertedError (UnknownToken) for an id that is not listed."""
+    if token == 0:
+        return ETH
+    for one in known:
+        if one.id == token:
+            return TokenInfo(one.id, one.address, one.symbol, one.decimals)
+    address = contract.token_address(token)
+    try:
+        symbol, decimals = str(contract.token_view(token, "symbol")), int(contract.token_view(token, "decimals"))
+    except (RevertedError, DataMissingError):
+        symbol, decimals = f"token {token}", 0
+    return TokenInfo(token, address, symbol, decimals)
 
 
 class Wallet:
@@ -106,18 +124,7 @@ class Wallet:
 
     def token_by_id(self, token: int) -> TokenInfo:
         """A listed token by its id; a token without symbol or decimals gets "token <id>" and 0."""
-        if token == 0:
-            return ETH
-        for known in self.rollup.deployment.tokens:
-            if known.id == token:
-                return TokenInfo(known.id, known.address, known.symbol, known.decimals)
-        address = self.rollup.token_address(token)
-        try:
-            symbol = str(self.rollup.token_view(token, "symbol"))
-            decimals = int(self.rollup.token_view(token, "decimals"))
-        except (RevertedError, DataMissingError):
-            symbol, decimals = f"token {token}", 0
-        return TokenInfo(token, address, symbol, decimals)
+        return listed_token(self.rollup, self.rollup.deployment.tokens, token)
 
     def l1_balance(self, token: TokenInfo) -> int:
         """What the L1 account holds, in smallest units."""

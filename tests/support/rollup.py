@@ -54,6 +54,14 @@ def key_of(account: AccountAPI) -> PrivateKey:
     return PrivateKey.from_seed(keccak(text=f"test key of {account.address}"))
 
 
+def escape_arguments(state: State, index: int) -> tuple[int, tuple[Any, ...], list[tuple[int, int, int]]]:
+    """What `escape` takes for an account of a state."""
+    account = state.account(index)
+    assert account is not None, f"there is no account {index} to escape"
+    leaf = (f"0x{account.owner:040x}", account.token, account.nonce, account.balance, tuple(account.key))
+    return index, leaf, state.path(index)
+
+
 Prove = Callable[[Sequence[Segment]], list[ProofTuple]]
 """Makes the proofs of consecutive segments, as `submitBatch` takes them."""
 

@@ -6,6 +6,7 @@ import pytest
 from ape.api import AccountAPI
 from ape.contracts import ContractInstance
 
+from layer2.ledger.state import State
 from tests.support.rollup import Rollup, Submission
 
 ALICE_USDC, BOB_USDC, ALICE_ETH = 1, 2, 3
@@ -25,6 +26,11 @@ class Scenario:
     usdc: ContractInstance
     usdc_id: int
     owners: tuple[AccountAPI, ...]
+
+    @property
+    def made_state(self) -> State:
+        """The ledger's state after `opening`."""
+        return self.opening.state_after
 
     @property
     def tokens(self) -> list[tuple[int, ContractInstance | None]]:

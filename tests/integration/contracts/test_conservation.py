@@ -11,7 +11,7 @@ import pytest
 from layer2.ledger.constants import Kind
 from layer2.ledger.operations import Operation
 from layer2.ledger.transition import Context, apply
-from tests.support.rollup import Rollup
+from tests.support.rollup import FREEZE_DEADLINE, Rollup, escape_arguments
 from tests.support.toy_keys import Trapdoor
 
 STEPS = 60
@@ -100,6 +100,40 @@ class Walk:
         moves = [self.deposit] * 4 + [self.force] + [self.batch] * 4 + [self.claim] * 2 + [self.gift]
         self.source.choice(moves)()
         self.rollup.check(self.payees, self.tokens)
+
+
+def test_conservation_when_everybody_escapes(project, deployer, operator, alice, bob, mallory, chain):
+    """Nobody submits any more: what accounts, queue and payouts hold goes to their owners, and that is all."""
+    walk = Walk(project, deployer, operator, [alice, bob, mallory], random.Random(7))
+    for _ in range(STEPS):
+        walk.step()
+    rollup, contract = walk.rollup, walk.rollup.contract
+    rollup.deposit(alice, 0, 10**18)
+    rollup.force_withdraw(bob, 1)
+    rollup.deposit(bob, 1, 10**9, account=1)
+    rollup.check(walk.payees, walk.tokens)
+    chain.mine(timestamp=chain.pending_timestamp + FREEZE_DEADLINE + 1)
+    contract.freeze(sender=mallory)
+    held = [contract.held(token) for token, _ in walk.tokens]
+    assert all(held)
+
+    for index, account in rollup.state.accounts():
+        if account.balance:
+            contract.escape(*escape_arguments(rollup.state, index), sender=mallory)
+    cursor = contract.finalCursor()
+    for index, entry in enumerate(rollup.queue, cursor):
+        if entry.kind == Kind.DEPOSIT:
+            owner = f"0x{entry.owner:040x}"
+            key = (entry.key_x, entry.key_y)
+            contract.refundDeposit(index, entry.account, entry.token, entry.amount, owner, key, sender=mallory)
+    for (token, _), total in zip(walk.tokens, held, strict=True):
+        assert sum(contract.payouts(owner, token) for owner in walk.payees) == contract.held(token) == total
+    for owner in walk.payees:
+        for token, _ in walk.tokens:
+            if contract.payouts(owner, token):
+                contract.withdrawFor(owner, token, sender=alice)
+    assert [contract.held(token) for token, _ in walk.tokens] == [0, 0, 0, 0]
+    assert contract.balance == 0
 
 
 @pytest.mark.parametrize("seed", range(3))
