@@ -18,6 +18,40 @@ contract Puppet {
     }
 }
 
+/// @notice A puppet that calls back whoever pays it, once it is told what.
+contract CallbackPuppet is Puppet {
+    bytes public payload;
+
+    /// @notice Sets the call to make when paid; none if it is empty.
+    function setCallback(bytes calldata payload_) external {
+        payload = payload_;
+    }
+
+    receive() external payable override {
+        if (payload.length == 0) return;
+        (bool success, bytes memory reason) = msg.sender.call(payload);
+        if (!success) {
+            assembly ("memory-safe") {
+                revert(add(reason, 0x20), mload(reason))
+            }
+        }
+    }
+}
+
+/// @notice A puppet that is paid as another contract is.
+contract PayeePuppet is Puppet {
+    address private immutable _payee;
+
+    constructor(address payee) {
+        _payee = payee;
+    }
+
+    receive() external payable override {
+        (bool success,) = _payee.delegatecall("");
+        require(success);
+    }
+}
+
 /// @notice Calls a contract while it is still being built, when it has no code yet.
 contract CallFromConstructor {
     constructor(address target, bytes memory payload) {

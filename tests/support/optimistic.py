@@ -80,7 +80,7 @@ class Draft:
 
     def with_(self, **changes: Any) -> "Draft":
         """With parts replaced; those of the claim by their own names."""
-        own = {name: changes.pop(name) for name in ("state_root", "chunks", "parent_hash") if name in changes}
+        own = {name: changes.pop(name) for name in ("state_root", "parent_hash") if name in changes}
         return replace(self, claim=replace(self.claim, **changes), **own)
 
     def with_chunk(self, index: int, **changes: Any) -> "Draft":
@@ -111,6 +111,11 @@ class Posted:
         return self.header.hash
 
     @property
+    def arguments(self) -> tuple[Any, ...]:
+        """The header, for an ABI encoder."""
+        return astuple(self.header)
+
+    @property
     def end(self) -> int:
         """The last second at which it can be disputed, with the default challenge period."""
         return self.header.timestamp + Config.challenge_period
@@ -121,6 +126,8 @@ class Rollup:
     """A deployed rollup and what a node knows of it."""
 
     contract: ContractInstance
+    transition: ContractInstance
+    verifier: ContractInstance
     config: Config
     domain: bytes
     queue: list[bytes] = field(default_factory=list)
@@ -143,7 +150,7 @@ class Rollup:
         contract = deployer.deploy(project.OptimisticRollup, registry, *parts, operator, astuple(config))
         block = contract.provider.get_block("latest")
         header = BatchHeader.genesis(block.timestamp, block.number)
-        rollup = cls(contract, config, bytes(contract.domainSeparator()))
+        rollup = cls(contract, *parts, config, bytes(contract.domainSeparator()))
         genesis = PostedBatch(0, header, header, b"", (), rollup.domain)
         rollup.posted.append(Posted(genesis, RollupState.genesis(config.levels), None))
         return rollup
@@ -165,9 +172,68 @@ class Rollup:
         """The last block's time."""
         return int(self.contract.provider.get_block("latest").timestamp)
 
+    @property
+    def block(self) -> int:
+        """The last block's number."""
+        return int(self.contract.provider.get_block("latest").number)
+
     def at(self, timestamp: int) -> None:
         """The next block has this time."""
         self.contract.provider.make_request("evm_setNextBlockTimestamp", [timestamp])
+
+    def mine(self, timestamp: int) -> None:
+        """A block of this time, so that calls see it."""
+        self.at(timestamp)
+        self.contract.provider.make_request("evm_mine", [])
+
+    def in_one_block(self, *transactions: tuple[AccountAPI, bytes, int]) -> list[bool]:
+        """Sends (sender, input, value) to the rollup, all in one block; whether each succeeded."""
+        provider = self.contract.provider
+        web3 = provider.web3
+        provider.make_request("evm_setAutomine", [False])
+        nonces: dict[str, int] = {}
+        hashes = []
+        for place, (sender, data, value) in enumerate(transactions):
+            nonce = nonces.setdefault(sender.address, web3.eth.get_transaction_count(sender.address))
+            nonces[sender.address] += 1
+            fields = {
+                "type": 2,
+                "chainId": web3.eth.chain_id,
+                "nonce": nonce,
+                "to": self.contract.address,
+                "data": data,
+                "value": value,
+                "gas": 3_000_000,
+                # Miners take the best paid first: the order is that of the arguments.
+                "maxFeePerGas": 10**11,
+                "maxPriorityFeePerGas": (100 - place) * 10**8,
+            }
+            signed = EthAccount.from_key(private_key(sender)).sign_transaction(fields)
+            hashes.append(web3.eth.send_raw_transaction(signed.raw_transaction))
+        provider.make_request("evm_mine", [])
+        provider.make_request("evm_setAutomine", [True])
+        receipts = [web3.eth.get_transaction_receipt(hash_) for hash_ in hashes]
+        assert len({receipt["blockNumber"] for receipt in receipts}) == 1
+        assert [receipt["transactionIndex"] for receipt in receipts] == list(range(len(receipts)))
+        return [bool(receipt["status"]) for receipt in receipts]
+
+    def encode(self, function: str, *arguments: Any) -> bytes:
+        """The input of a transaction."""
+        return coder("OptimisticRollup").encode(function, *arguments)
+
+    def observe(self) -> tuple[Any, ...]:
+        """All that batches and disputes change."""
+        c = self.contract
+        last = c.currentBatchId()
+        return (
+            last,
+            c.confirmedBatchId(),
+            c.queueCursor(),
+            c.operatorLastSeen(),
+            c.tipHash(),
+            c.batches(last + 1),
+            c.balance,
+        )
 
     # L1 operations
 
@@ -243,16 +309,48 @@ class Rollup:
         return self.remember(draft, sender, receipt, draft.blob if blob else None)
 
     def remember(self, draft: Draft, sender: AccountAPI, receipt: ReceiptAPI, blob: bytes | None) -> Posted:
-        """Takes note of a batch that a transaction submitted."""
-        (event,) = (log for log in receipt.events if log.event_name == "BatchSubmitted")
-        batch_id = int(event.batchId)
-        parent = self.posted[batch_id - 1]
+        """Takes note of a batch that a transaction submitted; checks that its event has the header."""
+        (event,) = receipt.events
+        assert event.event_name == "BatchSubmitted"
+        posted = replace(
+            self.note(draft, sender, int(event.batchId), blob, receipt.block_number),
+            receipt=receipt,
+        )
+        (log,) = self.contract.provider.web3.eth.get_transaction_receipt(receipt.txn_hash)["logs"]
+        assert bytes(log["data"]) == posted.header.encode()
+        self.posted[posted.id] = posted
+        return posted
+
+    def note(
+        self, draft: Draft, sender: AccountAPI, batch_id: int, blob: bytes | None = None, block: int | None = None
+    ) -> Posted:
+        """Takes note of a batch that was submitted in a block, the last one unless given; checks its hash."""
+        found = self.contract.provider.get_block("latest" if block is None else block)
+        header = self.header(draft, sender, found.timestamp, found.number, blob, self.posted[batch_id - 1].hash)
+        assert bytes(self.contract.batches(batch_id)[0]) == header.hash
+        parent = self.posted[batch_id - 1].header
+        data = draft.transactions if blob is None else blob
+        entries = tuple(self.queue[parent.queue_cursor :])
+        posted = Posted(PostedBatch(batch_id, header, parent, data, entries, self.domain), draft.states[-1], None)
+        self.posted[batch_id:] = [posted]
+        return posted
+
+    def header(
+        self,
+        draft: Draft,
+        sender: AccountAPI,
+        timestamp: int,
+        block_number: int,
+        blob: bytes | None = None,
+        parent_hash: bytes | None = None,
+    ) -> BatchHeader:
+        """The header that a batch has if it is taken in this block."""
         claim = draft.claim
-        header = BatchHeader(
+        return BatchHeader(
             state_root=draft.state_root,
-            parent_hash=parent.hash,
-            timestamp=self.contract.provider.get_block(receipt.block_number).timestamp,
-            block_number=receipt.block_number,
+            parent_hash=parent_hash or draft.parent_hash or self.tip.hash,
+            timestamp=timestamp,
+            block_number=block_number,
             sequencer=str(sender.address).lower(),
             executed_at=claim.executed_at,
             is_blob=blob is not None,
@@ -264,14 +362,6 @@ class Rollup:
             queue_cursor=claim.queue_cursor,
             fees=claim.fees,
         )
-        assert bytes(event.batchHash) == header.hash == bytes(self.contract.batches(batch_id)[0])
-        data = draft.transactions if blob is None else blob
-        entries = tuple(self.queue[parent.header.queue_cursor :])
-        posted = Posted(
-            PostedBatch(batch_id, header, parent.header, data, entries, self.domain), draft.states[-1], receipt
-        )
-        self.posted[batch_id:] = [posted]
-        return posted
 
     def send_blob(self, data: bytes, sender: AccountAPI, *given: bytes) -> ReceiptAPI:
         """Sends a transaction with blobs to the rollup."""
@@ -307,6 +397,18 @@ class Rollup:
     def prove(self, posted: Posted, sender: AccountAPI, chunk: int | None = None) -> ReceiptAPI:
         """Sends the fraud proof."""
         return self.contract.submitFraudProof(*self.evidence(posted, chunk).arguments(), sender=sender)
+
+    def evidence_against(self, draft: Draft, header: BatchHeader, chunk: int = 0) -> Evidence:
+        """The proof against a batch on the tip that is not there yet."""
+        tip = self.tip
+        entries = tuple(self.queue[tip.header.queue_cursor :])
+        data = draft.blob if header.is_blob else draft.transactions
+        batch = PostedBatch(tip.id + 1, header, tip.header, data, entries, self.domain)
+        return make_evidence(batch, chunk, draft.states[chunk])
+
+    def proof_input(self, evidence: Evidence) -> bytes:
+        """The input of `submitFraudProof`."""
+        return self.encode("submitFraudProof", *evidence.arguments())
 
     def call_proof(self, evidence: Evidence, gas: int = 16_700_000, batch_hash: bytes | None = None) -> None:
         """Tries a fraud proof without a transaction: raises what it would revert with."""
