@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from ape.api import AccountAPI, ReceiptAPI
 from ape.contracts import ContractInstance
+from eth_account import Account as EthAccount
 
 from layer2.chain.coder import coder
 from layer2.chain.sidecar import Sidecar
@@ -251,8 +252,12 @@ class Rollup:
     def force_withdraw(self, sender: AccountAPI, account: int) -> ReceiptAPI:
         """Queues a forced withdrawal and remembers it."""
         receipt = self.contract.forceWithdraw(account, sender=sender)
-        self.queue.append(QueueOperation.forced_withdrawal(account, _number(sender)).to_slot())
+        self.queue.append(self.forced_entry(sender, account))
         return receipt
+
+    def forced_entry(self, sender: Any, account: int) -> bytes:
+        """The queue entry of a forced withdrawal."""
+        return QueueOperation.forced_withdrawal(account, _number(sender)).to_slot()
 
     # Batches
 
