@@ -4,8 +4,7 @@ May import `layer2.toolchain` and web3's ABI coder only.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +22,15 @@ BUILD_FILE: Final = PROJECT / ".build" / "__local__.json"
 Abi = list[dict[str, Any]]
 """A contract's JSON ABI, as solc writes it and web3 takes it."""
 
-_ERROR_SOURCES: Final = ("ZKRollup", "BatchVerifier", "CellVerifier", "StateTransition", "TokenRegistry", "TestUSDC")
+_ERROR_SOURCES: Final = (
+    "ZKRollup",
+    "BatchVerifier",
+    "OptimisticRollup",
+    "StateTransition",
+    "CellVerifier",
+    "TokenRegistry",
+    "TestUSDC",
+)
 # Errors of Solidity itself and of Solady's token transfers, which our ABIs do not list.
 _COMMON_ERRORS: Final = (
     ("Error", ("string",)),
@@ -56,11 +63,10 @@ def artifact(name: str, build_file: Path = BUILD_FILE) -> Artifact:
 
 @dataclass(frozen=True)
 class ContractError:
-    """A decoded custom error: its name, a readable form with its arguments, and these by name."""
+    """A decoded custom error: its name, and a readable form with its arguments."""
 
     name: str
     text: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 def decode_error(data: bytes) -> ContractError:
@@ -77,7 +83,7 @@ def decode_error(data: bytes) -> ContractError:
         return ContractError(name, f"{name}(malformed arguments 0x{data[4:].hex()})")
     shown = (f"0x{value.hex()}" if isinstance(value, bytes) else str(value) for value in values)
     arguments = ", ".join(f"{label}={value}" if label else value for label, value in zip(names, shown, strict=True))
-    return ContractError(name, f"{name}({arguments})", dict(zip(names, values, strict=True)))
+    return ContractError(name, f"{name}({arguments})")
 
 
 @cache

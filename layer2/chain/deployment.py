@@ -103,25 +103,33 @@ def path_of(chain_id: int, folder: Path = FOLDER) -> Path:
 
 def write(deployment: Deployment, path: Path | None = None) -> Path:
     """Write the file of a deployment, by default `deploy/<chain id>.json`, whole or not at all. Returns its path."""
-    path = path or path_of(deployment.chain_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".tmp")
-    draft.write_text(deployment.to_json())
-    draft.replace(path)
-    return path
+    return write_file(deployment.to_json(), path or path_of(deployment.chain_id))
 
 
 def read(path: Path) -> Deployment:
     """The deployment in a file. Raises DeploymentError when it is missing or malformed."""
+    return Deployment.from_json(read_file(path, "ape run deploy"), str(path))
+
+
+def write_file(text: str, path: Path) -> Path:
+    """Write a deployment file, whole or not at all. Returns its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".tmp")
+    draft.write_text(text)
+    draft.replace(path)
+    return path
+
+
+def read_file(path: Path, command: str) -> str:
+    """A deployment file's text. Raises DeploymentError, naming the command that makes it, when it cannot be read."""
     try:
-        text = path.read_text()
+        return path.read_text()
     except FileNotFoundError as error:
         raise DeploymentError(
-            f"there is no deployment file {path}: run `ape run deploy` on this chain, or name another file"
+            f"there is no deployment file {path}: run `{command}` on this chain, or name another file"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise DeploymentError(f"deployment file {path} cannot be read ({error}): check the file") from error
-    return Deployment.from_json(text, str(path))
 
 
 def verify(chain: Chain, deployment: Deployment) -> None:
