@@ -272,6 +272,15 @@ class Database:
         """Record a letter's fate. `block`: where it was mined."""
         self._run("UPDATE outbox SET state = ?, block = ? WHERE id = ?", state, block, number)
 
+    def given_up_nonces(self, first: int) -> dict[int, int]:
+        """Nonces from `first` on with which only letters that were given up are signed, and how often each was."""
+        rows = self._run(
+            "SELECT nonce, COUNT(*) FROM attempts WHERE nonce >= ? AND nonce NOT IN (SELECT nonce FROM attempts JOIN "
+            "outbox ON outbox.id = letter WHERE state = 'open') GROUP BY nonce",
+            first,
+        )
+        return dict(rows)
+
     def _letter(self, row: Any) -> Letter:
         attempts = self._run("SELECT hash, nonce, raw, signed FROM attempts WHERE letter = ? ORDER BY rowid", row[0])
         number, purpose, reference, target, input_, value, blob, state = row

@@ -23,3 +23,11 @@ class RefusedError(ActorError):
 
 class RelayerError(ActorError):
     """The relayer cannot go on without a person."""
+
+
+class SequencerError(ActorError):
+    """The sequencer cannot go on without a person."""
+
+
+class ChallengerError(ActorError):
+    """The challenger cannot go on without a person."""

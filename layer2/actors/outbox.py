@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from eth_utils.crypto import keccak
-
 from layer2.actors.database import Attempt, Database, Letter
 from layer2.chain.connection import Chain, Receipt
 from layer2.chain.errors import ChainError, ChainUnreachableError, RevertedError
 from layer2.chain.sending import build
+from layer2.chain.sidecar import transaction_hash
 from layer2.chain.signer import Signer
+from layer2.optimistic.blobs import blob_hash
 
 
 class Fate(Enum):
@@ -87,23 +87,39 @@ class Outbox:
         if last is not None and nonce <= last.nonce:
             if self._clock() - last.signed < self._resend_after:
                 return self._send(letter, last)
-            return self._sign(letter, last.nonce, len(letter.attempts))
+            return self._sign(letter, last.nonce, len(letter.attempts), may_be_mined=True)
         # Never signed, or the nonce went to another transaction and none of the signed forms can be mined any more.
-        return self._sign(letter, None, 0)
+        return self._sign(letter, *self._free_nonce(nonce), may_be_mined=False)
 
-    def _sign(self, letter: Letter, nonce: int | None, bump: int) -> Outcome:
+    def _free_nonce(self, nonce: int) -> tuple[int | None, int]:
+        """A nonce whose transaction was given up but may still be mined, with how often it was signed: what is signed
+        with it now replaces that one. None where there is none."""
+        waiting = self._chain.nonce(self._signer.address, pending=True)
+        given_up = {n: count for n, count in self._store.given_up_nonces(nonce).items() if n < waiting}
+        return min(given_up.items(), default=(None, 0))
+
+    def _sign(self, letter: Letter, nonce: int | None, bump: int, *, may_be_mined: bool) -> Outcome:
         try:
-            unsigned = build(self._chain, self._signer.address, letter.target, letter.input, nonce=nonce, bump=bump)
+            unsigned = build(
+                self._chain,
+                self._signer.address,
+                letter.target,
+                letter.input,
+                value=letter.value,
+                blobs=_blobs(letter),
+                nonce=nonce,
+                bump=bump,
+            )
         except RevertedError as error:
-            # What was sent before may still be mined; only a letter that was never signed is surely refused.
-            if nonce is not None:
+            # Only a letter of which no signed form can be mined any more is surely refused.
+            if may_be_mined:
                 return self._send(letter, letter.attempts[-1], error)
             return Outcome(letter, Fate.REFUSED, error)
         limit = self._gas_limits.get(letter.purpose)
-        if limit is not None and unsigned.gas > limit and nonce is None:
+        if limit is not None and unsigned.gas > limit and not may_be_mined:
             return Outcome(letter, Fate.REFUSED, RevertedError(letter.purpose, "", f"it takes more than {limit} gas"))
         raw = self._signer.sign_transaction(unsigned)
-        attempt = Attempt(keccak(raw), unsigned.nonce, raw, self._clock())
+        attempt = Attempt(transaction_hash(raw), unsigned.nonce, raw, self._clock())
         self._checkpoint("letter signed")
         self._store.add_attempt(letter.id, attempt)
         self._checkpoint("letter stored")
@@ -125,7 +141,12 @@ class Outbox:
 
     def _reason(self, letter: Letter) -> RevertedError | None:
         try:
-            self._chain.call(letter.target, letter.input, self._signer.address)
+            hashes = [blob_hash(blob) for blob in _blobs(letter)]
+            self._chain.call(letter.target, letter.input, self._signer.address, letter.value, hashes)
         except RevertedError as error:
             return error
         return None
+
+
+def _blobs(letter: Letter) -> list[bytes]:
+    return [] if letter.blob is None else [letter.blob]

@@ -70,9 +70,10 @@ class PageReader:
     def record_queued(self, event: Event) -> None:
         """Store the queue entry of an `OperationQueued` event. Raises ReorgError when its block is gone."""
         entry = self._rollup.queued_operation(event)
-        self._store.add_queued(entry, self._time_of(entry.block), self._clock())
+        self._store.add_queued(entry, self.time_of(entry.block), self._clock())
 
-    def _time_of(self, block: BlockRef) -> int:
+    def time_of(self, block: BlockRef) -> int:
+        """The timestamp of a block of the page, seconds since 1970. Raises ReorgError when the block is gone."""
         if block.hash not in self._times:
             header = self._rollup.chain.block(block.number)
             if header is None or header.hash != block.hash:

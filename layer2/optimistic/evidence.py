@@ -16,7 +16,7 @@ from layer2.optimistic.chunks import Chunk, decode_calldata
 from layer2.optimistic.constants import CELL_ELEMENTS
 from layer2.optimistic.errors import DataError
 from layer2.optimistic.state import RollupState
-from layer2.optimistic.transition import Context, execute_chunk
+from layer2.optimistic.transition import Context, Outcome, execute_chunk
 from layer2.optimistic.witness import make_witness
 
 CALLDATA_OPENING_TYPE: Final = "(bytes32[],bytes32,bytes,bytes32,bytes32)"
@@ -56,11 +56,13 @@ class Checked:
     """What came of executing a batch.
 
     states: the state before each executed chunk and that after the last one. wrong_chunk: the first chunk after which
-    the batch commits to something else, and the last that was executed; None if the batch is right.
+    the batch commits to something else, and the last that was executed; None if the batch is right. outcomes: of the
+    operations of each executed chunk.
     """
 
     states: tuple[RollupState, ...]
     wrong_chunk: int | None
+    outcomes: tuple[tuple[Outcome, ...], ...]
 
     @property
     def after(self) -> RollupState:
@@ -99,12 +101,16 @@ def check_batch(parent_state: RollupState, batch: PostedBatch) -> Checked:
     """
     state = parent_state.without_fees()
     states = [state]
+    outcomes = []
+    wrong_chunk = None
     for index, chunk in enumerate(batch.header.decode_data(batch.data)):
-        state, _ = execute_chunk(state, batch.context, chunk.operations, batch.entries(state))
+        state, results = execute_chunk(state, batch.context, chunk.operations, batch.entries(state))
         states.append(state)
+        outcomes.append(tuple(results))
         if state.commitment() != chunk.commitment:
-            return Checked(tuple(states), index)
-    return Checked(tuple(states), None)
+            wrong_chunk = index
+            break
+    return Checked(tuple(states), wrong_chunk, tuple(outcomes))
 
 
 def make_evidence(batch: PostedBatch, chunk: int, before: RollupState) -> Evidence:

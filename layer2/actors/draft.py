@@ -1,0 +1,100 @@
+"""A batch in the making: operations are executed as they come, and cut into chunks (docs/optimistic.md §2, §4).
+
+May import `layer2.optimistic` only.
+"""
+
+from collections.abc import Sequence
+
+from layer2.optimistic.chunks import Chunk
+from layer2.optimistic.constants import CHUNK_BYTES, CHUNK_OPERATIONS, MAX_CHUNKS
+from layer2.optimistic.operations import Operation, QueueEntry
+from layer2.optimistic.records import Record
+from layer2.optimistic.state import RollupState
+from layer2.optimistic.transition import ChunkExecution, Context, Outcome
+
+
+class DraftFullError(Exception):
+    """The batch holds no further operation."""
+
+
+class Draft:
+    """A batch on the final state of another one, queue entries first. Not thread-safe."""
+
+    def __init__(
+        self, parent: RollupState, domain_separator: bytes, executed_at: int, queue: Sequence[bytes] = ()
+    ) -> None:
+        """queue: the entries that the batch takes, 112 bytes each, from `parent.queue_cursor` on.
+
+        Raises QueueError for an entry that is none, DraftFullError for more than fit.
+        """
+        self.start = parent.without_fees()
+        self.queue = tuple(queue)
+        self.context = Context(domain_separator, executed_at, self.start.queue_cursor + len(queue))
+        self.items: list[bytes] = []
+        """Ids of the signed operations, in order."""
+        self._chunks: list[Chunk] = []
+        self._bodies: list[bytes] = []
+        self._size = 0
+        self._execution = ChunkExecution(self.start, self.context, self.queue)
+        self._final: RollupState | None = None
+        for _ in queue:
+            self._apply(QueueEntry())
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing in it."""
+        return not (self.queue or self.items)
+
+    def add(self, key: bytes, operation: Operation) -> Outcome:
+        """Execute a signed operation, known as `key`; one that is not valid is left out.
+
+        Raises DraftFullError, with nothing changed, when there is no room for it.
+        """
+        outcome = self._apply(operation)
+        if outcome.is_valid:
+            self.items.append(key)
+        return outcome
+
+    def find(self, index: int) -> Record | None:
+        """The record at an index as it is now."""
+        return self._execution.load(index)
+
+    @property
+    def next_index(self) -> int:
+        """The lowest unused index."""
+        return self._execution.next_index
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether it was finished."""
+        return self._final is not None
+
+    def seal(self) -> tuple[list[Chunk], RollupState]:
+        """Its chunks with their commitments, and the state after it. Nothing can be added any more."""
+        if self._final is None:
+            if self._bodies or not self._chunks:
+                self._close()
+            self._final = self._execution.finish()
+        return self._chunks, self._final
+
+    def _apply(self, operation: Operation) -> Outcome:
+        if self._final is not None:
+            raise DraftFullError
+        body = operation.encode()
+        if len(self._bodies) == CHUNK_OPERATIONS or self._size + len(body) > CHUNK_BYTES:
+            if len(self._chunks) + 1 == MAX_CHUNKS:
+                raise DraftFullError
+            self._close()
+        outcome = self._execution.apply(operation)
+        if outcome.is_valid:
+            self._bodies.append(body)
+            self._size += len(body)
+        return outcome
+
+    def _close(self) -> None:
+        """End the chunk: from here on the state after it stands."""
+        after = self._execution.finish()
+        self._chunks.append(Chunk(after.commitment(), b"".join(self._bodies)))
+        self._bodies, self._size = [], 0
+        rest = self.queue[after.queue_cursor - self.start.queue_cursor :]
+        self._execution = ChunkExecution(after, self.context, rest)
