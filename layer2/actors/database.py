@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final, Literal, Self
 from layer2.actors.errors import StoreError
 from layer2.chain.connection import BlockRef
 from layer2.chain.custody import QueuedOperation
-from layer2.ledger.operations import Operation
+from layer2.ledger.operations import Operation, queue_chain
 
 KEPT_BLOCKS: Final = 256
 """Cursors kept to find the last common block after a reorg. A deeper one re-reads everything."""
@@ -26,7 +26,7 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE blocks (number INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT;
 CREATE TABLE queue (
     position INTEGER PRIMARY KEY, slot BLOB NOT NULL, arrival INTEGER NOT NULL, seen REAL NOT NULL,
-    block INTEGER NOT NULL, block_hash BLOB NOT NULL
+    chain BLOB NOT NULL, block INTEGER NOT NULL, block_hash BLOB NOT NULL
 ) STRICT;
 CREATE TABLE snapshots (batch_id INTEGER PRIMARY KEY, batch_hash BLOB NOT NULL, state BLOB NOT NULL) STRICT;
 CREATE TABLE outbox (
@@ -195,18 +195,28 @@ class Database:
 
     def add_queued(self, entry: QueuedOperation, arrival: int, seen: float) -> None:
         """Record a queue entry."""
-        slot = entry.operation.to_slot()
         block = entry.block
         self._run(
-            "INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?)", entry.index, slot, arrival, seen, block.number, block.hash
+            "INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?, ?)",
+            entry.index,
+            entry.operation.to_slot(),
+            arrival,
+            seen,
+            queue_chain(self.queue_chain(entry.index), entry.operation),
+            block.number,
+            block.hash,
         )
+
+    def queue_chain(self, end: int) -> bytes:
+        """The queue's hash chain over the first `end` entries (docs/protocol.md §6.1), of which the last is known."""
+        return bytes(self._run("SELECT chain FROM queue WHERE position = ?", end - 1)[0][0]) if end else bytes(32)
 
     def queued(self, first: int, limit: int = 1_000_000) -> list[QueueRow]:
         """Queue entries from position `first` on."""
         rows = self._run("SELECT * FROM queue WHERE position >= ? ORDER BY position LIMIT ?", first, limit)
         return [
             QueueRow(QueuedOperation(position, Operation.from_slot(slot), BlockRef(block, block_hash)), arrival, seen)
-            for position, slot, arrival, seen, block, block_hash in rows
+            for position, slot, arrival, seen, _, block, block_hash in rows
         ]
 
     def save_snapshot(self, batch_id: int, batch_hash: bytes, state: bytes, keep: int = 2) -> None:
@@ -271,15 +281,6 @@ class Database:
     ) -> None:
         """Record a letter's fate. `block`: where it was mined."""
         self._run("UPDATE outbox SET state = ?, block = ? WHERE id = ?", state, block, number)
-
-    def given_up_nonces(self, first: int) -> dict[int, int]:
-        """Nonces from `first` on with which only letters that were given up are signed, and how often each was."""
-        rows = self._run(
-            "SELECT nonce, COUNT(*) FROM attempts WHERE nonce >= ? AND nonce NOT IN (SELECT nonce FROM attempts JOIN "
-            "outbox ON outbox.id = letter WHERE state = 'open') GROUP BY nonce",
-            first,
-        )
-        return dict(rows)
 
     def _letter(self, row: Any) -> Letter:
         attempts = self._run("SELECT hash, nonce, raw, signed FROM attempts WHERE letter = ? ORDER BY rowid", row[0])

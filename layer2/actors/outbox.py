@@ -87,18 +87,11 @@ class Outbox:
         if last is not None and nonce <= last.nonce:
             if self._clock() - last.signed < self._resend_after:
                 return self._send(letter, last)
-            return self._sign(letter, last.nonce, len(letter.attempts), may_be_mined=True)
+            return self._sign(letter, last.nonce, len(letter.attempts))
         # Never signed, or the nonce went to another transaction and none of the signed forms can be mined any more.
-        return self._sign(letter, *self._free_nonce(nonce), may_be_mined=False)
+        return self._sign(letter, None, 0)
 
-    def _free_nonce(self, nonce: int) -> tuple[int | None, int]:
-        """A nonce whose transaction was given up but may still be mined, with how often it was signed: what is signed
-        with it now replaces that one. None where there is none."""
-        waiting = self._chain.nonce(self._signer.address, pending=True)
-        given_up = {n: count for n, count in self._store.given_up_nonces(nonce).items() if n < waiting}
-        return min(given_up.items(), default=(None, 0))
-
-    def _sign(self, letter: Letter, nonce: int | None, bump: int, *, may_be_mined: bool) -> Outcome:
+    def _sign(self, letter: Letter, nonce: int | None, bump: int) -> Outcome:
         try:
             unsigned = build(
                 self._chain,
@@ -111,12 +104,12 @@ class Outbox:
                 bump=bump,
             )
         except RevertedError as error:
-            # Only a letter of which no signed form can be mined any more is surely refused.
-            if may_be_mined:
+            # What was sent before may still be mined; only a letter that was never signed is surely refused.
+            if nonce is not None:
                 return self._send(letter, letter.attempts[-1], error)
             return Outcome(letter, Fate.REFUSED, error)
         limit = self._gas_limits.get(letter.purpose)
-        if limit is not None and unsigned.gas > limit and not may_be_mined:
+        if limit is not None and unsigned.gas > limit and nonce is None:
             return Outcome(letter, Fate.REFUSED, RevertedError(letter.purpose, "", f"it takes more than {limit} gas"))
         raw = self._signer.sign_transaction(unsigned)
         attempt = Attempt(transaction_hash(raw), unsigned.nonce, raw, self._clock())

@@ -59,7 +59,9 @@ URGENT_SHARE: Final = 2
 """A queue entry that has waited one in … of the inclusion deadline goes into a batch at once."""
 
 # The contract refuses a batch for these reasons when L1 has changed since it was made.
-_MAKE_ANEW: Final = frozenset({"StaleParent", "QueueNeglected", "QueueCursorOutOfRange", "TimestampOutOfRange"})
+_MAKE_ANEW: Final = frozenset(
+    {"StaleParent", "QueueNeglected", "QueueCursorOutOfRange", "QueueMismatch", "TimestampOutOfRange"}
+)
 # And for these as long as nobody does something about the bond, or for ever.
 _NOT_ALLOWED: Final = frozenset({"InsufficientBond", "SequencerLeaving", "RollupFrozen", "OperatorHasPriority"})
 
@@ -72,9 +74,8 @@ class SequencerConfig:
     operation waits for a batch to fill up. confirmations: blocks above one before it counts. minimum_fees: per token;
     other tokens pay `default_minimum_fee`. max_pending: operations that may wait. pending_timeout: after which an
     accepted operation that a rollback or reorg made impossible is dropped. expiry_margin: how long an operation must
-    still be valid. queue_confirmations: blocks above a queue entry before it goes into a batch; if a reorg changed the
-    queue under a batch on its way, the batch would be wrong and the bond lost. dispute: prove wrong batches wrong.
-    reserve: reserve the reward first, when there is time. resend_after: see `Outbox`.
+    still be valid. dispute: prove wrong batches wrong. reserve: reserve the reward first, when there is time.
+    resend_after: see `Outbox`.
     """
 
     data: Literal["blob", "calldata"] = "blob"
@@ -86,7 +87,6 @@ class SequencerConfig:
     max_pending: int = 10_000
     pending_timeout: float = 3600
     expiry_margin: float = 120
-    queue_confirmations: int = 0
     dispute: bool = True
     reserve: bool = True
     resend_after: float = 60
@@ -600,7 +600,8 @@ class Sequencer:
             is_blob = self.config.data == "blob"
             blob = encode_blob(chunks) if is_blob else None
             transactions = b"" if is_blob else encode_calldata(chunks)
-            claim = Claim.of(final, draft.context.executed_at, len(chunks))
+            queue_chain = self._store.queue_chain(draft.context.queue_end)
+            claim = Claim.of(final, draft.context.executed_at, len(chunks), queue_chain)
             parent = self.position.hash
             call = self.rollup.submit_call(final.state_root, parent, claim, transactions)
             with self._store.transaction():
@@ -751,9 +752,7 @@ class Sequencer:
 
     def _waiting_entries(self, cursor: int) -> list[QueueRow]:
         """The queue entries that the next batch takes: half a batch of them, but always the quota."""
-        limit = max(self.config.max_batch_size // 2, self.rollup.deployment.queue_quota)
-        last = self._follower.cursor.number - self.config.queue_confirmations
-        return [row for row in self._store.queued(cursor, limit) if row.entry.block.number <= last]
+        return self._store.queued(cursor, max(self.config.max_batch_size // 2, self.rollup.deployment.queue_quota))
 
     def _take_queue(self) -> None:
         """See that waiting queue entries get into a draft, in time."""

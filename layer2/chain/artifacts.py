@@ -4,7 +4,8 @@ May import `layer2.toolchain` and web3's ABI coder only.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -63,10 +64,11 @@ def artifact(name: str, build_file: Path = BUILD_FILE) -> Artifact:
 
 @dataclass(frozen=True)
 class ContractError:
-    """A decoded custom error: its name, and a readable form with its arguments."""
+    """A decoded custom error: its name, a readable form with its arguments, and these by name."""
 
     name: str
     text: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 def decode_error(data: bytes) -> ContractError:
@@ -83,7 +85,7 @@ def decode_error(data: bytes) -> ContractError:
         return ContractError(name, f"{name}(malformed arguments 0x{data[4:].hex()})")
     shown = (f"0x{value.hex()}" if isinstance(value, bytes) else str(value) for value in values)
     arguments = ", ".join(f"{label}={value}" if label else value for label, value in zip(names, shown, strict=True))
-    return ContractError(name, f"{name}({arguments})")
+    return ContractError(name, f"{name}({arguments})", dict(zip(names, values, strict=True)))
 
 
 @cache

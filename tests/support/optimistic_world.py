@@ -14,6 +14,7 @@ from layer2.actors.sequencer import Sequencer, SequencerConfig
 from layer2.chain.blobs import BlobSource, blob_source
 from layer2.chain.coder import coder
 from layer2.chain.connection import Chain, Receipt
+from layer2.chain.local import KEYS
 from layer2.chain.optimistic_deploying import OptimisticConfig, deploy_optimistic
 from layer2.chain.optimistic_deployment import OptimisticDeployment
 from layer2.chain.optimistic_rollup import OptimisticRollup
@@ -27,7 +28,7 @@ from layer2.optimistic.operations import QueueEntry, SignedOperation, Transfer, 
 from layer2.optimistic.records import Record
 from layer2.optimistic.signing import sign_operation
 from layer2.optimistic.transition import Context
-from tests.support.anvil import KEYS, Anvil, signer
+from tests.support.anvil import Anvil, signer
 from tests.support.optimistic import Draft
 
 USDC = 1
@@ -162,6 +163,7 @@ class OptimisticWorld:
             follower.sync()
             parent = parent or follower.position
             rows = follower._store.queued(parent.header.queue_cursor)
+            chain = follower._store.queue_chain(parent.header.queue_cursor + queue)
         if chunks is None:
             chunks = pack([QueueEntry().encode()] * queue + list(operations))
         context = Context(
@@ -171,10 +173,16 @@ class OptimisticWorld:
         after = executed[-1].after
         return Draft(
             after.state_root,
-            Claim.of(after, context.executed_at, len(chunks)),
+            Claim.of(after, context.executed_at, len(chunks), chain),
             tuple(one.chunk for one in executed),
             (*(one.before for one in executed), after),
         )
+
+    def queue_chain(self, end: int) -> bytes:
+        """The queue's hash chain over its first entries."""
+        with self.follower() as follower:
+            follower.sync()
+            return follower._store.queue_chain(end)
 
     def post(self, draft: Draft, sender: LocalSigner | None = None, *, blob: bool = False) -> Receipt:
         """Submit a batch on the tip, be it right or wrong."""

@@ -78,7 +78,7 @@ def stolen_with_a_forged_signature(world: OptimisticWorld) -> Draft:
 def skipped_queue_entry(world: OptimisticWorld) -> Draft:
     """The header says that an entry was taken, the data does not take it."""
     world.force(world.alice, 1)
-    return world.make(*transfers(world, 1)).with_(queue_cursor=4)
+    return world.make(*transfers(world, 1)).with_(queue_cursor=4, queue_chain=world.queue_chain(4))
 
 
 def swallowed_deposit(world: OptimisticWorld) -> Draft:
