@@ -20,7 +20,7 @@ library OperationHash {
         "CreatePool(uint32 accountA,uint32 accountB,uint16 tokenA,uint16 tokenB,uint256 amountA,uint256 amountB,uint256 fee,uint32 nonce,uint32 expiry)"
     );
     bytes32 private constant _ADD_LIQUIDITY = keccak256(
-        "AddLiquidity(uint32 accountA,uint32 accountB,uint32 pool,uint32 position,uint16 tokenA,uint16 tokenB,uint256 amountA,uint256 maximumB,uint256 fee,uint32 nonce,uint32 expiry)"
+        "AddLiquidity(uint32 accountA,uint32 accountB,uint32 pool,uint32 position,uint16 tokenA,uint16 tokenB,uint256 amountA,uint256 minimumB,uint256 maximumB,uint256 fee,uint32 nonce,uint32 expiry)"
     );
     bytes32 private constant _REMOVE_LIQUIDITY = keccak256(
         "RemoveLiquidity(uint32 position,uint32 accountA,uint32 accountB,uint16 tokenA,uint16 tokenB,uint256 shares,uint256 minimumA,uint256 minimumB,uint256 fee,uint32 nonce,uint32 expiry)"
@@ -113,6 +113,7 @@ library OperationHash {
         uint256 tokenA,
         uint256 tokenB,
         uint256 amountA,
+        uint256 minimumB,
         uint256 maximumB,
         uint256 fee,
         uint256 nonce,
@@ -128,6 +129,7 @@ library OperationHash {
                 tokenA,
                 tokenB,
                 amountA,
+                minimumB,
                 maximumB,
                 fee,
                 nonce,

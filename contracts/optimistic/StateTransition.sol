@@ -82,7 +82,7 @@ contract StateTransition is IStateTransition {
     uint256 private constant _PURCHASE_NFT = 11;
 
     /// @dev Bytes of an operation of each kind, one byte a kind.
-    bytes12 private constant _SIZES = hex"0101_5363_5a5c_5860_6c6a_6297";
+    bytes12 private constant _SIZES = hex"0101_5363_5a5c_5865_6c6a_6297";
 
     /// @dev Bytes of the fields that signed operations end with: fee, expiry, signature.
     uint256 private constant _TAIL = 1 + 4 + _SIGNATURE;
@@ -287,13 +287,14 @@ contract StateTransition is IStateTransition {
         uint256 poolIndex = CalldataNumber.read(place, 9, 4);
         uint256 positionIndex = CalldataNumber.read(place, 13, 4);
         uint256 amountA = _amount(place, 17);
-        uint256 maximumB = _amount(place, 22);
+        uint256 minimumB = _amount(place, 22);
+        uint256 maximumB = _amount(place, 27);
 
         if (accountA == accountB || amountA == 0 || (positionIndex == 0 && !_hasRoom(run, 1))) return false;
         Records.Pool memory pool;
         if (!_readPool(run, poolIndex, pool)) return false;
         (uint256 amountB, uint256 minted) = _addToPool(run, pool, amountA, maximumB);
-        if (minted == 0) return false;
+        if (minted == 0 || amountB < minimumB) return false;
         Records.Account memory a;
         Records.Account memory b;
         if (!_spend(run, accountA, amountA, a) || a.token != pool.tokenA) return false;
@@ -306,6 +307,7 @@ contract StateTransition is IStateTransition {
             a.token,
             b.token,
             amountA,
+            minimumB,
             maximumB,
             run.fee,
             a.nonce,

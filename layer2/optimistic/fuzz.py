@@ -665,7 +665,12 @@ class World:
         maximum = MAX_FLOAT40
         if self.source.random() < 0.4 and due < MAX_FLOAT40:
             maximum = nearest_float40(due)[self.source.random() < 0.7]
-        return AddLiquidity(account_a, account_b, place, position, amount, maximum, self._fee(), self._expiry())
+        minimum = 0
+        if self.source.random() < 0.4 and due < MAX_FLOAT40:
+            minimum = nearest_float40(due)[self.source.random() < 0.3]
+        return AddLiquidity(
+            account_a, account_b, place, position, amount, minimum, maximum, self._fee(), self._expiry()
+        )
 
     def _remove_liquidity(self, state: RollupState) -> Operation:
         place, position = self._find(state, Position)

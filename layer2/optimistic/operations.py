@@ -158,7 +158,10 @@ class CreatePool(Operation):
 
 @dataclass(frozen=True, slots=True)
 class AddLiquidity(Operation):
-    """Gives `amount_a` and what belongs to it of the other token, at most `maximum_b`. position: 0 for a new one."""
+    """Gives `amount_a` and what belongs to it of the other token, if that is `minimum_b` to `maximum_b`.
+
+    position: 0 for a new one.
+    """
 
     KIND: ClassVar = OperationKind.ADD_LIQUIDITY
     account_a: Uint32
@@ -166,6 +169,7 @@ class AddLiquidity(Operation):
     pool: Uint32
     position: Uint32
     amount_a: Float40
+    minimum_b: Float40
     maximum_b: Float40
     fee: Fee8
     expiry: Uint32

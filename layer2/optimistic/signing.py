@@ -139,6 +139,7 @@ class AddLiquidityMessage(Message):
     token_a: _Uint16
     token_b: _Uint16
     amount_a: _Uint256
+    minimum_b: _Uint256
     maximum_b: _Uint256
     fee: _Uint256
     nonce: _Uint32
@@ -298,6 +299,7 @@ def add_liquidity_message(op: AddLiquidity, a: Account, b: Account) -> AddLiquid
         a.token,
         b.token,
         op.amount_a,
+        op.minimum_b,
         op.maximum_b,
         op.fee,
         a.nonce,

@@ -454,6 +454,10 @@ class Execution:
             raise _InvalidError(
                 Failure.PRICE_LIMIT, f"{amount_b} of the other token is due, {op.maximum_b} at most is given; give more"
             )
+        if amount_b < op.minimum_b:
+            raise _InvalidError(
+                Failure.PRICE_LIMIT, f"{amount_b} of the other token is due, at least {op.minimum_b} is given; ask less"
+            )
         self._check_positive(minted)
         after = Pool(
             pool.token_a,

@@ -68,7 +68,7 @@ def operations(draw):
                 Withdraw(one, amount, fee, NOW),
                 Swap(one, two, POOL, amount, 0, fee, NOW),
                 CreatePool(one, two, amount, amount, fee, NOW),
-                AddLiquidity(eth, usdc, POOL, draw(st.sampled_from([0, position])), amount, 10**9, fee, NOW),
+                AddLiquidity(eth, usdc, POOL, draw(st.sampled_from([0, position])), amount, 0, 10**9, fee, NOW),
                 RemoveLiquidity(position, eth, usdc, amount, 0, 0, fee, NOW),
                 MintNFT(one, bytes(32), fee, NOW),
                 TransferNFT(nft, owner, one, fee, NOW),

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from layer2.ledger.amounts import nearest_float40
 from layer2.optimistic.operations import AddLiquidity, CreatePool, RemoveLiquidity, Swap
 from layer2.optimistic.records import Account, Pool, Position
 from layer2.optimistic.transition import Failure
@@ -46,7 +47,7 @@ from tests.unit.optimistic.world import (
 
 SWAP = Swap(ALICE_ETH, ALICE_USDC, POOL, 10_000, 39_000, 10, NOW)
 CREATE = CreatePool(ALICE_ETH, ALICE_USDC, 20_000, 80_000, 10, NOW)
-ADD = AddLiquidity(ALICE_ETH, ALICE_USDC, POOL, ALICE_POSITION, 10_000, 40_000, 10, NOW)
+ADD = AddLiquidity(ALICE_ETH, ALICE_USDC, POOL, ALICE_POSITION, 10_000, 0, 40_000, 10, NOW)
 ADD_NEW = replace(ADD, position=0)
 REMOVE = RemoveLiquidity(ALICE_POSITION, ALICE_ETH, ALICE_USDC, 500_000, 250_000, 1_000_000, 10, NOW)
 
@@ -377,6 +378,31 @@ def test_add_for_the_maximum():
     fails(replace(ADD, maximum_b=39_999), Failure.PRICE_LIMIT, [POOL])
 
 
+def test_add_for_the_minimum():
+    succeeds(replace(ADD, minimum_b=40_000), ADD_READS)
+    fails(replace(ADD, minimum_b=40_001, maximum_b=50_000), Failure.PRICE_LIMIT, [POOL])
+
+
+def test_attack_sandwich_around_added_liquidity():
+    """A swap before makes Alice add nearly one token only, and one after takes it from her; a minimum stops that."""
+    add = replace(ADD, amount_a=100_000, minimum_b=390_000, maximum_b=410_000)
+    succeeds(add, ADD_READS)
+
+    rich = edit(edit(STATE, BOB_ETH, balance=10**8), BOB_USDC, balance=0)
+    before, (bought,), _ = run(sign(Swap(BOB_ETH, BOB_USDC, POOL, 10**7, 0, 0, NOW), rich), rich)
+    assert bought.is_valid
+    fails(add, Failure.PRICE_LIMIT, [POOL], before)
+
+    added, _ = succeeds(replace(add, minimum_b=0), ADD_READS, before)
+    sell = Swap(BOB_USDC, BOB_ETH, POOL, nearest_float40(added.record(BOB_USDC).balance)[0], 0, 0, NOW)
+    after, (sold,), _ = run(sign(sell, added), added)
+    assert sold.is_valid
+    assert after.record(BOB_ETH).balance > 10**8
+    shares = after.record(ALICE_POSITION).shares - STATE.record(ALICE_POSITION).shares
+    pool = after.record(POOL)
+    assert shares * pool.reserve_a // pool.shares < 20_000
+
+
 def test_add_too_little_for_a_share():
     fails(replace(ADD, amount_a=1), Failure.TOO_LITTLE, [POOL], edit(STATE, POOL, shares=999_999))
 
@@ -538,7 +564,7 @@ def test_nobody_gains_by_adding_and_removing(amount, x, y, shares, is_new):
     """Every rounding favours the pool: what comes out is never more than what went in."""
     state = put(STATE, POOL, Pool(ETH, USDC, x, y, shares))
     state = edit(edit(state, ALICE_USDC, balance=10**25), ALICE_POSITION, shares=min(shares - 1000, 5))
-    add = replace(ADD_NEW if is_new else ADD, amount_a=amount, maximum_b=10**30, fee=0)
+    add = replace(ADD_NEW if is_new else ADD, amount_a=amount, minimum_b=0, maximum_b=10**30, fee=0)
     middle, (outcome,), _ = run(sign(add, state), state)
     if not outcome.is_valid:
         assert amount * shares // x == 0
