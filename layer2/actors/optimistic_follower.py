@@ -218,6 +218,8 @@ class OptimisticFollower:
                 page.queued += 1
             case "BatchSubmitted":
                 self._on_submitted(event, page)
+            case "BatchRejected" if self._store.is_frozen:
+                pass  # it is void since the freeze; the contract takes proofs all the same, for the reward
             case "BatchRejected":
                 voided = self._store.void_batches(arguments["batchId"], "rejected", block)
                 if not voided or voided[0].hash != arguments["batchHash"]:

@@ -54,7 +54,9 @@ def rebuild_optimistic(
                 raise FollowError(f"batch {sync.missing[0].batch_id} cannot be rebuilt: {sync.missing[1]}")
             tip = rollup.tip()
             last = follower.genesis.hash if follower.tip is None else follower.tip.hash
-            if tip.batch_hash != last or tip.confirmed_id != store.confirmed_id():
+            # A freeze voids the pending batches, but the contract's tip stays the last of them.
+            current = rollup.batch_hash(tip.confirmed_id) if store.is_frozen else tip.batch_hash
+            if current != last or tip.confirmed_id != store.confirmed_id():
                 continue  # a batch came, fell or was confirmed meanwhile
             rows = store.all_batches()
             live = [row for row in rows if row.void is None]
