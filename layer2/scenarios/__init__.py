@@ -1,0 +1,3 @@
+"""Stories of the optimistic rollup, told on a real chain: `ape run scenario`. May import everything of this package but
+the scripts.
+"""

@@ -1,0 +1,73 @@
+"""Every story of `ape run scenario`, on an Anvil of its own: all its checks hold, and the money is where it belongs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from layer2.chain.local import Anvil
+from layer2.demo.narrator import Narrator
+from layer2.scenarios.books import Wealth
+from layer2.scenarios.catalogue import SCENARIOS, find
+from layer2.scenarios.stage import Ending
+
+ETHER = 10**18
+UNIT = 10**6
+
+HALF = ETHER // 2
+
+USUAL = {
+    "Alice": Wealth(100 * ETHER, 89_999_000),
+    "Bob": Wealth(100 * ETHER, 60 * UNIT),
+    "Carol": Wealth(100 * ETHER, 0),
+    "Sam": Wealth(100 * ETHER, 1000),
+    "Chloe": Wealth(100 * ETHER + HALF, 0),
+    "Mallory": Wealth(99 * ETHER, 1 * UNIT),
+    "Dora": Wealth(100 * ETHER, 0),
+}
+"""Alice has paid Bob 10 USDC and Sam 0.001; Mallory has lost the bond of 1 ETH, Chloe has half of it."""
+
+IN_BONDS_AND_ACCOUNTS = Wealth(11 * ETHER, 151 * UNIT)
+"""Sam's bond, Carol's 10 ETH and everybody's USDC."""
+
+ENDINGS = {
+    "honest-batch": Ending(
+        USUAL | {"Chloe": Wealth(100 * ETHER, 0), "Mallory": Wealth(100 * ETHER, UNIT)},
+        0,
+        Wealth(12 * ETHER, 126 * UNIT),
+    ),
+    "skipped-forced-operation": Ending(USUAL, HALF, Wealth(11 * ETHER, 101 * UNIT)),
+    "bad-batch-with-good-descendants": Ending(
+        USUAL
+        | {"Bob": Wealth(100 * ETHER, 57_999_000), "Sam": Wealth(100 * ETHER, 2000)}
+        | {"Mallory": Wealth(99 * ETHER, 3 * UNIT)},
+        HALF,
+        Wealth(12 * ETHER, 151 * UNIT),
+    ),
+}
+"""Where a story does not end in the usual way."""
+
+
+@pytest.fixture(scope="module")
+def anvil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Anvil]:
+    with Anvil(tmp_path_factory.mktemp("anvil") / "log") as running:
+        yield running
+
+
+@pytest.mark.parametrize("name", [scenario.name for scenario in SCENARIOS])
+def test_scenario(name: str, anvil: Anvil, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scenario = find(name)
+    assert scenario is not None
+    narrator = Narrator()
+    ending = scenario.run(anvil.chain, tmp_path, narrator)
+    told = capsys.readouterr().out
+    assert narrator.failed == []
+    assert narrator.checks == told.count("✓") >= 15
+    assert ending == ENDINGS.get(name, Ending(USUAL, HALF, IN_BONDS_AND_ACCOUNTS))
+
+
+def test_names_are_unique_and_found() -> None:
+    names = [scenario.name for scenario in SCENARIOS]
+    assert len(set(names)) == len(names)
+    assert [find(name) for name in names] == list(SCENARIOS)
+    assert find("all") is None
