@@ -4,7 +4,7 @@ May import `layer2.chain`, `layer2.optimistic` and requests.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple
 from typing import Any, Final
 
 import requests
@@ -12,37 +12,15 @@ import requests
 from layer2.chain.artifacts import ContractError, decode_error
 from layer2.chain.coder import coder
 from layer2.chain.errors import ChainError, ChainUnreachableError
-from layer2.optimistic.state import Fees, RollupState
+from layer2.optimistic.batches import StateWords
 from layer2.optimistic.witness import Arguments
 
 GAS: Final = 30_000_000
 """Gas of one call: no chunk needs a tenth of it."""
 
 _TIMEOUT_SECONDS: Final = 120
-
-
-@dataclass(frozen=True, slots=True)
-class StateWords:
-    """A state as the contract knows it: `IStateTransition.State`."""
-
-    state_root: bytes
-    withdrawal_root: bytes
-    next_index: int
-    queue_cursor: int
-    withdrawal_count: int
-    fees: Fees
-
-    @classmethod
-    def of(cls, state: RollupState) -> "StateWords":
-        """The words of a state of which more is known."""
-        return cls(
-            state.state_root,
-            state.withdrawal_root,
-            state.next_index,
-            state.queue_cursor,
-            state.withdrawal_count,
-            state.fees,
-        )
+_REQUEST_BYTES: Final = 1_000_000
+"""A request is sent once it has so many: Anvil takes no more than about two million."""
 
 
 class StateTransition:
@@ -50,7 +28,7 @@ class StateTransition:
 
     def __init__(self, url: str, address: str) -> None:
         self._url = url
-        self._address = address
+        self.address = address
         self._session = requests.Session()
         self._coder = coder("StateTransition")
 
@@ -60,17 +38,31 @@ class StateTransition:
         Raises ChainUnreachableError when the node does not answer, ChainError when it answers with another error, such
         as too little gas.
         """
+        answers: list[StateWords | ContractError] = []
+        waiting: list[str] = []
+        for call in calls:
+            waiting.append("0x" + self.calldata(call).hex())
+            if sum(map(len, waiting)) > _REQUEST_BYTES:
+                answers += self._call(waiting, gas)
+                waiting.clear()
+        return answers + self._call(waiting, gas) if waiting else answers
+
+    def calldata(self, call: Arguments) -> bytes:
+        """The input of the call."""
+        state, context, *data = call
+        same = (context.domain_separator, context.executed_at, context.queue_end, state.levels)
+        return self._coder.encode("execute", astuple(StateWords.of(state)), same, *data)
+
+    def _call(self, inputs: Sequence[str], gas: int) -> list[StateWords | ContractError]:
+        """Makes these calls in one request."""
         requests_ = [
             {
                 "jsonrpc": "2.0",
                 "id": number,
                 "method": "eth_call",
-                "params": [
-                    {"to": self._address, "data": "0x" + self.calldata(call).hex(), "gas": hex(gas)},
-                    "latest",
-                ],
+                "params": [{"to": self.address, "data": data, "gas": hex(gas)}, "latest"],
             }
-            for number, call in enumerate(calls)
+            for number, data in enumerate(inputs)
         ]
         try:
             answers = self._session.post(self._url, json=requests_, timeout=_TIMEOUT_SECONDS).json()
@@ -78,24 +70,10 @@ class StateTransition:
             raise ChainUnreachableError(
                 f"the node at {self._url} does not answer ({type(error).__name__}): check the address and that it runs"
             ) from error
-        if not isinstance(answers, list) or len(answers) != len(calls):
-            raise ChainError(f"the node at {self._url} does not take {len(calls)} requests at once: {answers!r:.200}")
+        if not isinstance(answers, list) or len(answers) != len(inputs):
+            raise ChainError(f"the node at {self._url} does not take {len(inputs)} requests at once: {answers!r:.200}")
         by_number = {answer["id"]: answer for answer in answers}
-        return [self._decode(by_number[number]) for number in range(len(calls))]
-
-    def calldata(self, call: Arguments) -> bytes:
-        """The input of the call."""
-        state, context, *data = call
-        words = (
-            state.state_root,
-            state.withdrawal_root,
-            state.next_index,
-            state.queue_cursor,
-            state.withdrawal_count,
-            state.fees,
-        )
-        same = (context.domain_separator, context.executed_at, context.queue_end, state.levels)
-        return self._coder.encode("execute", words, same, *data)
+        return [self._decode(by_number[number]) for number in range(len(inputs))]
 
     def _decode(self, answer: dict[str, Any]) -> StateWords | ContractError:
         if "error" in answer:

@@ -9,11 +9,12 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Protocol, TypeVar
 
 from layer2.ledger.amounts import MAX_FLOAT40, decode_fee8, nearest_float40
 from layer2.ledger.constants import SLOT_BYTES, Kind
+from layer2.optimistic.batches import StateWords
 from layer2.optimistic.constants import (
     AMOUNT_LIMIT,
     CHUNK_BYTES,
@@ -70,23 +71,6 @@ _FLOATS: Final[dict[OperationKind, tuple[int, ...]]] = {
 """Where an operation's float40s are."""
 
 
-class StateAnswer(Protocol):
-    """A state as the contract returns it."""
-
-    @property
-    def state_root(self) -> bytes: ...
-    @property
-    def withdrawal_root(self) -> bytes: ...
-    @property
-    def next_index(self) -> int: ...
-    @property
-    def queue_cursor(self) -> int: ...
-    @property
-    def withdrawal_count(self) -> int: ...
-    @property
-    def fees(self) -> Fees: ...
-
-
 class Refusal(Protocol):
     """What the contract reverted with."""
 
@@ -96,7 +80,7 @@ class Refusal(Protocol):
     def text(self) -> str: ...
 
 
-Execute = Callable[[Sequence[Arguments]], Sequence[StateAnswer | Refusal]]
+Execute = Callable[[Sequence[Arguments]], Sequence[StateWords | Refusal]]
 """Executes chunks in the contract: `layer2.chain.state_transition.StateTransition.execute`."""
 
 
@@ -258,15 +242,15 @@ class Fuzzer:
         return difference(recorded.after, self._execute([call])[0])
 
 
-def difference(expected: RollupState, answer: StateAnswer | Refusal) -> str:
+def difference(expected: RollupState, answer: StateWords | Refusal) -> str:
     """In which fields the contract's answer is another one; empty when it is the same."""
-    if not hasattr(answer, "state_root"):
+    if not isinstance(answer, StateWords):
         return f"the contract reverts: {answer.text}"
-    names = ("state_root", "withdrawal_root", "next_index", "queue_cursor", "withdrawal_count", "fees")
+    words = StateWords.of(expected)
     different = [
-        f"{name}: Python {_show(getattr(expected, name))}, contract {_show(getattr(answer, name))}"
-        for name in names
-        if getattr(expected, name) != getattr(answer, name)
+        f"{name}: Python {_show(getattr(words, name))}, contract {_show(getattr(answer, name))}"
+        for name in (part.name for part in fields(StateWords))
+        if getattr(words, name) != getattr(answer, name)
     ]
     return "; ".join(different)
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from layer2.chain.deploying import deploy_contract
-from layer2.chain.state_transition import StateTransition, StateWords
+from layer2.chain.state_transition import StateTransition
+from layer2.optimistic.batches import StateWords
 from layer2.optimistic.constants import OperationKind
 from layer2.optimistic.fuzz import DifferenceError, Fuzzer, difference
 from layer2.optimistic.operations import read_chunk

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+/// @notice Calls without transactions of their own: what a call needs, and what it does with less.
+contract GasMeter {
+    /// @return used Gas that the call used.
+    /// @return result What it returned.
+    function measure(address target, bytes calldata data) external view returns (uint256 used, bytes memory result) {
+        bool isDone;
+        bytes memory input = data;
+        used = gasleft();
+        (isDone, result) = target.staticcall(input);
+        used -= gasleft();
+        require(isDone, "the call fails");
+    }
+
+    /// @notice Calls with `from` gas, `from` + `step`, … below `to`.
+    /// @param expected Hash of what the call returns if it has enough.
+    /// @return failed How many calls failed.
+    /// @return different How many returned something else.
+    function sweep(address target, bytes calldata data, uint256 from, uint256 to, uint256 step, bytes32 expected)
+        external
+        view
+        returns (uint256 failed, uint256 different)
+    {
+        bytes memory input = data;
+        for (uint256 limit = from; limit < to; limit += step) {
+            (bool isDone, bytes memory result) = target.staticcall{gas: limit}(input);
+            if (!isDone) ++failed;
+            else if (keccak256(result) != expected) ++different;
+        }
+    }
+}
