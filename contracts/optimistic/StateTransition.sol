@@ -15,15 +15,16 @@ import {StateTree} from "../libraries/StateTree.sol";
 
 /// @title StateTransition
 /// @notice Executes one chunk of an optimistic batch from a witness: `docs/optimistic.md` §1 to §3 in Solidity.
-/// @dev A function of an operation returns whether the operation is valid. If not, `_execute` undoes what it has put.
-/// What the operations do, and in which order they read leaves, follows the specification line by line.
+/// @dev The function of each operation returns whether it is valid; if not, `_executeOperation` undoes what it has put.
+/// What operations do, and in which order they read leaves, follows the specification step by step. Nothing here can
+/// fail but for the witness, the queue entries and lack of gas: see `IStateTransition`.
 contract StateTransition is IStateTransition {
     /// @dev The execution of a chunk. Places are positions in calldata.
     /// @param state The state so far.
-    /// @param domainSeparator See `Context`, like the next three.
-    /// @param executedAt .
-    /// @param queueEnd .
-    /// @param levels .
+    /// @param domainSeparator See `Context`.
+    /// @param executedAt See `Context`.
+    /// @param queueEnd See `Context`.
+    /// @param levels See `Context`.
     /// @param capacity How many leaves the state tree has: 2^levels.
     /// @param entry Place of the next queue entry.
     /// @param entriesEnd Place after the last queue entry.
@@ -709,8 +710,8 @@ contract StateTransition is IStateTransition {
         return _readLeaf(run, index);
     }
 
-    /// @dev Takes the next leaf from the witness and opens it. Whoever uses its record must put nothing elsewhere before
-    /// it is closed; `_readLeaf` and `_executeOperation` see to that.
+    /// @dev Takes the next leaf from the witness and opens it. It is closed when the next one is read, or at the
+    /// operation's end.
     /// @return kind The kind of its record, which is at `run.record`.
     function _readLeaf(Run memory run, uint256 index) private pure returns (uint256 kind) {
         _close(run);
@@ -742,9 +743,9 @@ contract StateTransition is IStateTransition {
         run.newLeaf = leaf;
     }
 
-    /// @dev Checks that the leaf that was read last is in the tree, and puts there what was put: in one pass over the
-    /// path, which is most of the gas. Until then the record is the caller's word. It decides nothing that lasts: if it is
-    /// not true, execution ends here.
+    /// @dev Checks that the leaf that was read last is in the tree, and replaces it by what was put, in one pass over the
+    /// path, which is most of the gas. Until then the record is the caller's word only. That does no harm: if it is not
+    /// true, execution ends here, whatever was made of it.
     function _close(Run memory run) private pure {
         if (!run.isOpen) return;
         run.isOpen = false;

@@ -64,7 +64,7 @@ _FLOATS: Final[dict[OperationKind, tuple[int, ...]]] = {
     OperationKind.TRANSFER_TO_NEW: (25,),
     OperationKind.SWAP: (13, 18),
     OperationKind.CREATE_POOL: (9, 14),
-    OperationKind.ADD_LIQUIDITY: (17, 22),
+    OperationKind.ADD_LIQUIDITY: (17, 22, 27),
     OperationKind.REMOVE_LIQUIDITY: (29, 34),
     OperationKind.PURCHASE_NFT: (13,),
 }
