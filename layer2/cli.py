@@ -15,6 +15,7 @@ import click
 if TYPE_CHECKING:
     from layer2.chain.connection import Chain
     from layer2.chain.deployment import Deployment
+    from layer2.chain.optimistic_rollup import OptimisticRollup
     from layer2.chain.rollup import Rollup
     from layer2.chain.signer import Signer
 
@@ -39,6 +40,7 @@ def reports_errors(function: F) -> F:
         from layer2.node.client import RelayerClientError
         from layer2.node.server import ServerError
         from layer2.node.wire import WireError
+        from layer2.optimistic.errors import OptimisticError
         from layer2.toolchain import ToolMissingError
         from layer2.wallet.units import WalletError
         from layer2.zk.build import BuildError
@@ -56,6 +58,7 @@ def reports_errors(function: F) -> F:
             CryptoError,
             KeyFileError,
             LedgerError,
+            OptimisticError,
             ProofError,
             RelayerClientError,
             RequestException,
@@ -76,7 +79,22 @@ def deployment_option(function: F) -> F:
         "--deployment",
         "deployment_file",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="Deployment file.  [default: deploy/<chain id>.json]",
+        help="Deployment file.  [default: deploy/<chain id>.json, or …-optimistic.json]",
+    )(function)
+
+
+def rollup_option(function: F) -> F:
+    """--rollup: which kind."""
+    return click.option(
+        "--rollup", "kind", type=click.Choice(["zk", "optimistic"]), default="zk", show_default=True, help="Which one."
+    )(function)
+
+
+def beacon_option(function: F) -> F:
+    """--beacon: where blobs are read."""
+    return click.option(
+        "--beacon",
+        help="Address of a consensus node's beacon API, where blobs are read.  [default on local chains: Anvil]",
     )(function)
 
 
@@ -127,12 +145,36 @@ def connected_rollup(path: Path | None) -> Rollup:
     return open_rollup(chain, open_deployment(chain, path))
 
 
+def connected_optimistic_rollup(path: Path | None) -> OptimisticRollup:
+    """As `connected_rollup`, for the optimistic rollup."""
+    from layer2.chain import optimistic_deployment
+    from layer2.chain.optimistic_rollup import open_optimistic_rollup
+
+    compile_contracts()
+    chain = connected_chain()
+    file = path or optimistic_deployment.path_of(chain.chain_id())
+    return open_optimistic_rollup(chain, optimistic_deployment.read(file))
+
+
 def compile_contracts() -> None:
     """Let Ape compile what has changed, so that the ABIs are there."""
     from ape import project
 
     if project.contracts.get("ZKRollup") is None:
         raise click.ClickException("the contracts do not compile: run `ape compile` and look at its errors")
+
+
+def parse_fees(texts: tuple[str, ...]) -> dict[int, int]:
+    """The values of --min-fee: token ids and amounts in smallest units. Raises click's error for anything else."""
+    fees = {}
+    for text in texts:
+        token, _, amount = text.partition("=")
+        if not (token.isdigit() and amount.isdigit()):
+            raise click.BadParameter(
+                f"{text!r}: write it like 1=1000 (token id = smallest units)", param_hint="--min-fee"
+            )
+        fees[int(token)] = int(amount)
+    return fees
 
 
 def signer(name: str | None, chain: Chain) -> Signer:

@@ -68,7 +68,7 @@ def cli(
         max_batch_size=batch_size,
         batch_timeout=batch_timeout,
         confirmations=confirmations,
-        minimum_fees=dict(_fee(text) for text in fees),
+        minimum_fees=common.parse_fees(fees),
         default_minimum_fee=default_min_fee,
         serve_withdrawals=serve_withdrawals,
     )
@@ -83,10 +83,3 @@ def cli(
         once,
     )
     run_relayer(rollup, common.signer(account_name, rollup.chain), config, options, say=click.echo)
-
-
-def _fee(text: str) -> tuple[int, int]:
-    token, _, amount = text.partition("=")
-    if not (token.isdigit() and amount.isdigit()):
-        raise click.BadParameter(f"{text!r}: write it like 1=1000 (token id = smallest units)", param_hint="--min-fee")
-    return int(token), int(amount)

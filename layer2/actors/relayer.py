@@ -15,6 +15,7 @@ from layer2.actors.database import Letter
 from layer2.actors.errors import FollowError, RefusedError, RelayerError
 from layer2.actors.follower import Follower, Position, SyncReport
 from layer2.actors.outbox import Fate, Outbox, Outcome
+from layer2.actors.stepping import run_until_idle
 from layer2.actors.store import (
     ItemRef,
     PoolRow,
@@ -505,17 +506,7 @@ class Relayer:
 
         Raises RelayerError after `timeout` seconds, saying what it waits for.
         """
-        reports = []
-        deadline = time.monotonic() + timeout
-        while True:
-            report = self.step()
-            reports.append(report)
-            if report.is_idle and not report.is_settling:
-                return reports
-            if time.monotonic() > deadline:
-                raise RelayerError(f"still busy after {timeout} s: {report.waiting_for or 'operations keep coming'}")
-            if report.is_idle:
-                time.sleep(0.02)
+        return run_until_idle(self.step, timeout, RelayerError)
 
     # ---------------------------------------------------------------- letters
 

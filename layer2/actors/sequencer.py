@@ -227,11 +227,11 @@ class Sequencer:
             clock=clock,
             checkpoint=checkpoint,
         )
-        self._follower = OptimisticFollower(
+        self.follower = OptimisticFollower(
             rollup, store, blobs, confirmations=self.config.confirmations, observer=self, clock=clock
         )
         self._disputer = Disputer(
-            self._follower, store, signer.address, reserve=self.config.reserve, checkpoint=checkpoint
+            self.follower, store, signer.address, reserve=self.config.reserve, checkpoint=checkpoint
         )
         self._lock = threading.RLock()
         self._time = rollup.chain.head().timestamp
@@ -250,7 +250,7 @@ class Sequencer:
     @property
     def position(self) -> Position:
         """The last right batch on L1 and this node's own state after it."""
-        return self._follower.position
+        return self.follower.position
 
     # ---------------------------------------------------------------- intake (any thread)
 
@@ -373,7 +373,7 @@ class Sequencer:
     def overview(self) -> SequencerStatus:
         """The sequencer at a glance."""
         with self._lock, self._store.transaction():
-            tip = self._follower.tip
+            tip = self.follower.tip
             active = self._store.active_proposals()
             position = self.position
             return SequencerStatus(
@@ -382,7 +382,7 @@ class Sequencer:
                 self._store.confirmed_id(),
                 position.state.state_root,
                 position.state.next_index,
-                self._follower.cursor.number,
+                self.follower.cursor.number,
                 sum(len(draft.items) for draft in self._drafts) + len(self._parked),
                 len(self._store.queued(position.state.queue_cursor)),
                 active[0].id if active else None,
@@ -405,10 +405,10 @@ class Sequencer:
         """
         progress = _Progress()
         disputes = DisputeReport()
-        sync = self._follower.sync()
+        sync = self.follower.sync()
         self._checkpoint("synced")
-        if self._follower.lost is not None:
-            raise SequencerError(self._follower.lost)
+        if self.follower.lost is not None:
+            raise SequencerError(self.follower.lost)
         self._time = self.rollup.chain.head().timestamp
         self._settle(progress, disputes)
         if self.config.dispute:
@@ -471,7 +471,7 @@ class Sequencer:
     # ---------------------------------------------------------------- letters
 
     def _settle(self, progress: _Progress, disputes: DisputeReport) -> None:
-        cursor = self._follower.cursor.number
+        cursor = self.follower.cursor.number
         for letter in self._store.open_letters():
             outcome = self._outbox.advance(letter, cursor)
             progress.is_settling |= outcome.fate is Fate.WAITING
@@ -527,7 +527,7 @@ class Sequencer:
             progress.sent.append(f"{letter.purpose} {letter.reference}".strip())
             return
         is_refused = outcome.fate is Fate.REFUSED
-        self._store.set_letter_state(letter.id, "void" if is_refused else "failed", self._follower.cursor.number)
+        self._store.set_letter_state(letter.id, "void" if is_refused else "failed", self.follower.cursor.number)
         if letter.purpose != CONFIRM:  # somebody else may have confirmed it
             detail = outcome.error.detail if outcome.error else "it reverted, but would not any more"
             raise SequencerError(f"the contract refuses {letter.purpose}: {detail}")
@@ -536,8 +536,8 @@ class Sequencer:
 
     def _current(self, progress: _Progress) -> Proposal | None:
         """The own batch under way that can still be accepted; others are given up."""
-        tip = self._follower.tip
-        tip_hash = self._follower.genesis.hash if tip is None else tip.hash
+        tip = self.follower.tip
+        tip_hash = self.follower.genesis.hash if tip is None else tip.hash
         current: Proposal | None = None
         for proposal in self._store.active_proposals():
             reason: str | None = None
@@ -627,10 +627,10 @@ class Sequencer:
 
     def _obstacle(self, sync: OptimisticSync) -> str | None:
         """Why no batch can be sent now, None if nothing speaks against it."""
-        tip = self._follower.tip
+        tip = self.follower.tip
         if self._store.is_frozen:
             return "the rollup is frozen: no batch is accepted any more"
-        if not self._follower.is_tip_right:
+        if not self.follower.is_tip_right:
             assert tip is not None
             if sync.missing is not None:
                 return f"batch {sync.missing[0].batch_id} cannot be checked: {sync.missing[1]}"
@@ -712,7 +712,7 @@ class Sequencer:
             return
         is_over = self._clock() > row.arrival + self.config.pending_timeout
         if outcome.failure is Failure.EXPIRED or is_over:
-            self._store.drop(row.id, outcome.reason, self._follower.cursor.number)
+            self._store.drop(row.id, outcome.reason, self.follower.cursor.number)
             progress.dropped.append((row.id, outcome.reason))
         else:
             self._parked[row.id] = outcome.reason

@@ -164,6 +164,10 @@ class Watcher:
         self._follower = follower
         self._store = store
 
+    def explain(self, row: BatchRow) -> Finding:
+        """What is wrong with a batch that was judged wrong."""
+        return explain(self._follower, row)
+
     def look(self) -> Watched:
         """Follow L1 and tell. Raises as `OptimisticFollower.sync` does."""
         return self.tell(self._follower.sync())
@@ -180,7 +184,7 @@ class Watcher:
             if row.verdict is Verdict.RIGHT:
                 news.append(f"batch {row.batch_id} of {row.header.sequencer} is right")
             elif row.verdict is Verdict.WRONG:
-                findings.append(explain(self._follower, row))
+                findings.append(self.explain(row))
             else:
                 news.append(f"batch {row.batch_id} builds on a wrong one and falls with it")
         if sync.missing is not None:

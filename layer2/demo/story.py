@@ -24,9 +24,10 @@ from layer2.chain.rollup import ProofPoints, Rollup
 from layer2.chain.sending import fees, send
 from layer2.chain.signer import Signer, UnsignedTransaction
 from layer2.demo.narrator import Narrator
-from layer2.node.api import StepLoop, create_app
+from layer2.node.api import create_app
 from layer2.node.client import RelayerClient
 from layer2.node.server import Server
+from layer2.node.service import StepLoop
 from layer2.wallet.units import TokenInfo
 from layer2.wallet.wallet import ETH, Wallet
 from layer2.zk.build import BUILD, DEFAULT_CIRCUITS, Artifacts, verifying_keys

@@ -17,8 +17,9 @@ from layer2.actors.store import Store
 from layer2.chain.deploying import keys_hash
 from layer2.chain.rollup import Rollup
 from layer2.chain.signer import Signer
-from layer2.node.api import StepLoop, create_app
+from layer2.node.api import create_app
 from layer2.node.server import Server
+from layer2.node.service import StepLoop
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ import requests
 from layer2.actors.relayer import Relayer
 from layer2.chain.sending import send
 from layer2.crypto.eddsa import PrivateKey
-from layer2.node.api import MAX_BODY, StepLoop, create_app
+from layer2.node.api import MAX_BODY, create_app
 from layer2.node.client import RelayerClient, RelayerClientError
 from layer2.node.server import Server, ServerError
+from layer2.node.service import StepLoop
 from layer2.node.wire import operation_to_json
 from layer2.wallet.units import WalletError
 from layer2.wallet.wallet import ETH, Wallet
@@ -139,7 +140,7 @@ def test_health(service: Service) -> None:
         service.loop.stop()
     answer = service.get("/health")
     assert answer.status_code == 503
-    assert answer.json()["problem"] == "the relayer has stopped"
+    assert answer.json()["problem"] == "the loop of steps has stopped"
 
 
 def test_the_loop_goes_on_when_the_node_comes_back_and_ends_at_what_it_cannot_mend(world: World) -> None:

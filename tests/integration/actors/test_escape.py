@@ -12,7 +12,7 @@ from layer2.chain.deploying import deploy_contract
 from layer2.chain.errors import RevertedError
 from layer2.chain.rollup import Rollup
 from layer2.chain.sending import send
-from layer2.node.api import StepLoop
+from layer2.node.service import StepLoop
 from tests.integration.actors.test_commands import run
 from tests.support.anvil import signer
 from tests.support.world import UNIT, USDC, User, World
