@@ -96,4 +96,7 @@ def test_nobody_rules(project):
         "withdraw",
         "withdrawFor",
         "submitBatch",
+        "freeze",
+        "escape",
+        "refundDeposit",
     }
