@@ -11,7 +11,8 @@
 the same for this object.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field, replace
 from functools import cache
 from typing import Any, Self
@@ -27,7 +28,14 @@ from layer2.ledger.operations import Operation as QueueOperation
 from layer2.optimistic import blobs
 from layer2.optimistic.batches import BatchHeader, Claim, queue_chain
 from layer2.optimistic.chunks import Chunk, calldata_commitment, encode_blob, encode_calldata, execute_batch, pack
-from layer2.optimistic.evidence import Evidence, PostedBatch, check_batch, make_evidence
+from layer2.optimistic.evidence import (
+    Evidence,
+    PostedBatch,
+    check_batch,
+    make_evidence,
+    open_blob,
+    open_calldata,
+)
 from layer2.optimistic.operations import Operation, PurchaseNFT, QueueEntry
 from layer2.optimistic.signing import sign_operation, sign_sale
 from layer2.optimistic.state import RollupState
@@ -187,6 +195,16 @@ class Rollup:
         self.at(timestamp)
         self.contract.provider.make_request("evm_mine", [])
 
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """What the block does, on the chain and here, is undone at its end."""
+        provider = self.contract.provider
+        snapshot = provider.make_request("evm_snapshot", [])
+        queue, posted = list(self.queue), list(self.posted)
+        yield
+        assert provider.make_request("evm_revert", [snapshot]) is True
+        self.queue[:], self.posted[:] = queue, posted
+
     def in_one_block(self, *transactions: tuple[AccountAPI, bytes, int]) -> list[bool]:
         """Sends (sender, input, value) to the rollup, all in one block; whether each succeeded."""
         provider = self.contract.provider
@@ -296,6 +314,10 @@ class Rollup:
             parent.hash,
         )
 
+    def with_cursor(self, draft: Draft, cursor: int) -> Draft:
+        """The draft, which claims to have taken the queue up to a cursor."""
+        return draft.with_(queue_cursor=cursor, queue_chain=queue_chain(self.queue[:cursor]))
+
     def arguments(self, draft: Draft, *, blob: bool = False) -> tuple[bytes, bytes, tuple[Any, ...], bytes]:
         """Those of `submitBatch`."""
         parent = draft.parent_hash if draft.parent_hash is not None else self.tip.hash
@@ -402,6 +424,21 @@ class Rollup:
     def prove(self, posted: Posted, sender: AccountAPI, chunk: int | None = None) -> ReceiptAPI:
         """Sends the fraud proof."""
         return self.contract.submitFraudProof(*self.evidence(posted, chunk).arguments(), sender=sender)
+
+    def prove_from_claim(self, posted: Posted, sender: AccountAPI) -> ReceiptAPI:
+        """Proves a batch of one empty chunk on a wrong batch, from the state that this claims."""
+        opening = open_blob if posted.header.is_blob else open_calldata
+        evidence = Evidence(
+            posted.id,
+            posted.header,
+            posted.batch.parent,
+            0,
+            posted.batch.parent.words,
+            opening(posted.batch.data, 0),
+            b"",
+            b"",
+        )
+        return self.contract.submitFraudProof(*evidence.arguments(), sender=sender)
 
     def evidence_against(self, draft: Draft, header: BatchHeader, chunk: int = 0) -> Evidence:
         """The proof against a batch on the tip that is not there yet."""
