@@ -338,6 +338,9 @@ class World:
         reserves = [self._value() or 1 for _ in range(2)]
         if self.source.random() < 0.7:
             reserves = [self.source.randrange(1, 10 ** self.source.randint(6, 24)) for _ in range(2)]
+        if self.source.random() < 0.1:
+            # Nearly more than a reserve can be.
+            reserves[self.source.randrange(2)] = AMOUNT_LIMIT - self.source.randrange(1, 10**12)
         issued = min(AMOUNT_LIMIT - 1, sum(shares) + LOCKED_SHARES)
         pool = Pool(token_a, token_b, reserves[0], reserves[1], issued)
         return [pool, *(Position(self._owner(), index, part) for part in shares)]

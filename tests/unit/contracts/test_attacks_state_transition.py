@@ -4,13 +4,14 @@ import random
 from dataclasses import replace
 
 import pytest
+from coincurve import PrivateKey
 from eth_abi import encode as abi_encode
 from eth_utils import keccak
 
 from layer2.optimistic.batches import StateWords
 from layer2.optimistic.constants import CHUNK_BYTES
 from layer2.optimistic.operations import PurchaseNFT, Transfer, Withdraw
-from layer2.optimistic.signing import GROUP_ORDER, MAX_S, domain_separator
+from layer2.optimistic.signing import GROUP_ORDER, MAX_S, address_of, domain_separator, message_of
 from layer2.optimistic.transition import Context, execute_chunk
 from layer2.optimistic.witness import Arguments, make_witness
 from tests.unit.optimistic.world import (
@@ -19,6 +20,7 @@ from tests.unit.optimistic.world import (
     BOB_ETH,
     CHAIN_ID,
     CONTEXT,
+    DOMAIN,
     NOW,
     ROLLUP,
     STATE,
@@ -85,6 +87,23 @@ def test_attack_signature_that_is_not_the_owners(execute, signature):
     assert execute(with_signature(*signature)) == StateWords.of(STATE)
 
 
+@pytest.mark.parametrize("s", [1, MAX_S, MAX_S + 1, (1 << 255) - 1])
+def test_attack_high_s_that_recovers_the_owner(execute, s):
+    """Most high s do not fit beside the parity, but some do: whoever chooses s first can find the key for it."""
+    withdraw = Withdraw(ALICE_ETH, 100, 10, NOW)
+    digest = int.from_bytes(message_of(withdraw, STATE.record).digest(DOMAIN))
+    nonce = 12345
+    r, y = PrivateKey.from_int(nonce).public_key.point()
+    key = ((s * nonce - digest) * pow(r, -1, GROUP_ORDER) % GROUP_ORDER).to_bytes(32)
+    state = edit(STATE, ALICE_ETH, owner=address_of(key))
+    signed = replace(withdraw, signature=r.to_bytes(32) + (s | (y & 1) << 255).to_bytes(32)).encode()
+
+    after = execute(signed, state)
+
+    assert (after == StateWords.of(state)) == (s > MAX_S)
+    assert after == StateWords.of(execute_chunk(state, CONTEXT, signed, ())[0])
+
+
 def test_attack_recovered_zero_is_the_owner_zero(execute):
     """An account of address 0 cannot come to be. If there were one, no signature that recovers nothing would spend."""
     state = edit(STATE, ALICE_ETH, owner=0)
@@ -109,7 +128,11 @@ def test_attack_recipient_that_changed_under_a_signature(execute):
 
 
 def test_attack_too_little_gas_makes_a_signature_invalid(meter, transition):
-    """ecrecover without gas returns nothing, as for a bad signature. The call reverts then, at every amount of gas."""
+    """ecrecover without gas returns nothing, as for a bad signature; no amount gives another state than enough does.
+
+    Two things see to that: Solidity reverts when the precompile fails, and the 64th of the gas that is left then is too
+    little to go on.
+    """
     sale = sign(PurchaseNFT(ALICE_NFT, BOB_ETH, ALICE_ETH, 10, 10, NOW)).encode()
     for operations in (SIGNED.encode(), sale, sale + SIGNED.encode()):
         made = make_witness(STATE, CONTEXT, operations, ())
