@@ -38,7 +38,7 @@ def _zk(deployment_file: Path | None, blocks: int) -> tuple[str, list[dict[str, 
     result = rebuild(common.connected_rollup(deployment_file), max_range=blocks, progress=_progress)
     state = result.state
     click.echo(f"batches       {result.batch_id}, with {result.data_bytes:,} bytes of data")
-    click.echo(f"queue entries {len(result.queue)}")
+    click.echo(f"queue entries {result.queued}")
     click.echo(f"accounts      {state.next_index - 1}")
     click.echo(f"state root    {state.root:#066x}, the same as the contract's")
     return f"{state.root:#066x}", [

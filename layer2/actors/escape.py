@@ -2,27 +2,45 @@
 
 Everything comes from L1 data; no operator is asked. A `FinalState` says what a frozen rollup owes and which calls get
 it, one for each kind of rollup; the rest is the same for all (docs/protocol.md §6.5, docs/optimistic.md §6).
-May import what the rebuild may.
+May import what the followers may.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final, Protocol
 
 from layer2.actors.errors import ActorError
-from layer2.actors.rebuild import Rebuilt, rebuild
-from layer2.chain.custody import CustodyContract
+from layer2.actors.follower import Follower, Position
+from layer2.actors.optimistic_follower import OptimisticFollower
+from layer2.actors.optimistic_follower import Position as OptimisticPosition
+from layer2.actors.optimistic_store import BatchRow, OptimisticStore, Verdict
+from layer2.actors.store import Store
+from layer2.chain.blobs import BlobSource, blob_source
+from layer2.chain.custody import CustodyContract, QueuedOperation
 from layer2.chain.errors import RevertedError
+from layer2.chain.optimistic_rollup import OptimisticRollup
 from layer2.chain.rollup import Rollup
 from layer2.chain.sending import send
 from layer2.chain.signer import Signer
 from layer2.crypto.addresses import int_to_address
 from layer2.ledger.constants import Kind
-from layer2.ledger.operations import Operation
+from layer2.optimistic.batches import BatchHeader
+from layer2.optimistic.records import Account, Pool
+from layer2.optimistic.records import Position as PoolPosition
 
 NEVER: Final = 2**256 - 1
 """Until when a rollup with an empty queue cannot be frozen."""
+
+ALL: Final = 2**62
+"""More queue entries than there can be."""
+
+FROZEN: Final = "frozen for ever"
+
+Credits = tuple[tuple[int, int], ...]
+"""(token, smallest units)"""
 
 # The contract's words for: somebody else was quicker.
 _DONE: Final = frozenset({"AlreadyEscaped", "DepositAlreadyRefunded", "WithdrawalAlreadyClaimed", "NothingToWithdraw"})
@@ -41,7 +59,7 @@ class Claim:
     """
 
     what: str
-    credits: tuple[tuple[int, int], ...]
+    credits: Credits
     call: bytes
     is_done: bool
 
@@ -59,8 +77,8 @@ class FinalState(Protocol):
         """State root and queue cursor: what the contract has as `finalRoot` and `finalCursor` after a freeze."""
         ...
 
-    def freeze_call(self) -> bytes:
-        """Input of the call that freezes the rollup in this state."""
+    def freeze_calls(self) -> list[tuple[str, bytes]]:
+        """Inputs of the calls that freeze the rollup, in order, each with words for what it did."""
         ...
 
     def leaves(self, owner: int) -> list[Claim]:
@@ -75,27 +93,24 @@ class FinalState(Protocol):
 class ZKFinalState:
     """The final state of a ZK rollup: that of the last batch."""
 
-    def __init__(self, rollup: Rollup, rebuilt: Rebuilt) -> None:
+    def __init__(self, rollup: Rollup, position: Position, queue: Sequence[QueuedOperation]) -> None:
+        """queue: the entries that the position has not consumed."""
         self.contract = rollup
-        self._rebuilt = rebuilt
-
-    @classmethod
-    def read(cls, rollup: Rollup, progress: Callable[[int, int], None] = lambda block, batch: None) -> "ZKFinalState":
-        """From L1 data alone. progress: see `rebuild`. Raises as `rebuild`."""
-        return cls(rollup, rebuild(rollup, progress=progress))
+        self.position = position
+        self._queue = queue
 
     @property
     def place(self) -> tuple[bytes, int]:
         """See `FinalState`."""
-        return self._rebuilt.state.root.to_bytes(32), self._rebuilt.queue_cursor
+        return self.position.state.root.to_bytes(32), self.position.queue_cursor
 
-    def freeze_call(self) -> bytes:
+    def freeze_calls(self) -> list[tuple[str, bytes]]:
         """See `FinalState`."""
-        return self.contract.freeze_call()
+        return [(FROZEN, self.contract.freeze_call())]
 
     def leaves(self, owner: int) -> list[Claim]:
         """See `FinalState`. Accounts that hold nothing are left out."""
-        state, rollup = self._rebuilt.state, self.contract
+        state, rollup = self.position.state, self.contract
         return [
             Claim(
                 f"account {index}",
@@ -109,20 +124,160 @@ class ZKFinalState:
 
     def refunds(self, owner: int) -> list[Claim]:
         """See `FinalState`."""
-        return refunds_of(self.contract, self._rebuilt.queue, self._rebuilt.queue_cursor, owner)
+        return refunds_of(self.contract, self._queue, owner)
 
 
-def refunds_of(contract: CustodyContract, queue: Iterable[Operation], cursor: int, owner: int) -> list[Claim]:
-    """An owner's deposits from position `cursor` of the whole queue on."""
+def zk_reader(
+    rollup: Rollup, store: Store, progress: Callable[[int, int], None] = lambda block, batch: None
+) -> Callable[[], ZKFinalState]:
+    """Reads a ZK rollup's final state from L1 data alone, each time what is new. progress: see `Follower`."""
+    follower = Follower(rollup, store, page_done=progress)
+
+    def read() -> ZKFinalState:
+        follower.sync()
+        position = follower.position
+        queue = [row.entry for row in store.queued(position.queue_cursor, ALL)]
+        return ZKFinalState(rollup, position, queue)
+
+    return read
+
+
+class OptimisticFinalState:
+    """The final state of an optimistic rollup: that of the last confirmed batch, and the withdrawals up to it."""
+
+    def __init__(
+        self,
+        rollup: OptimisticRollup,
+        position: OptimisticPosition,
+        confirmed: tuple[int, BatchHeader],
+        pending: Sequence[BatchRow],
+        queue: Sequence[QueuedOperation],
+    ) -> None:
+        """position: the last right batch, which is the last confirmed one after a freeze. confirmed: number and header
+        of the last confirmed one. pending: those after it, in order. queue: what the position has not consumed."""
+        self.contract = rollup
+        self.position = position
+        self._confirmed = confirmed
+        self._pending = pending
+        self._queue = queue
+
+    @property
+    def place(self) -> tuple[bytes, int]:
+        """See `FinalState`."""
+        return self.position.state.state_root, self.position.state.queue_cursor
+
+    def freeze_calls(self) -> list[tuple[str, bytes]]:
+        """See `FinalState`. What nobody can dispute any more is confirmed first: the contract asks for that.
+
+        Raises EscapeError when that would confirm a wrong batch, or one that could not be judged.
+        """
+        rollup = self.contract
+        calls = []
+        last, pending = self._confirmed[1], list(self._pending)
+        now = rollup.chain.head().timestamp
+        while pending and now > pending[0].header.timestamp + rollup.deployment.challenge_period:
+            row = pending.pop(0)
+            if row.verdict is not Verdict.RIGHT:
+                why = "is wrong" if row.verdict else "could not be judged, since its data are not to be had"
+                raise EscapeError(
+                    f"batch {row.batch_id} {why}, and nobody can dispute it any more: freezing would make it final"
+                )
+            calls.append((f"batch {row.batch_id} confirmed", rollup.confirm_call(row.batch_id, row.header)))
+            last = row.header
+        first = pending[0].header if pending else last
+        return [*calls, (FROZEN, rollup.freeze_call(last, first))]
+
+    def leaves(self, owner: int) -> list[Claim]:
+        """See `FinalState`: accounts, positions in pools, withdrawals."""
+        state, rollup = self.position.state, self.contract
+        claims = []
+        for index, record in state.records():
+            if isinstance(record, Account) and record.owner == owner and record.balance:
+                worth: Credits = ((record.token, record.balance),)
+                call = rollup.escape_call(index, state)
+                claims.append(Claim(f"account {index}", worth, call, bool(rollup.view("isEscaped", index))))
+            elif isinstance(record, PoolPosition) and record.owner == owner and record.shares:
+                pool = state.record(record.pool)
+                assert isinstance(pool, Pool)
+                amounts = [record.shares * reserve // pool.shares for reserve in (pool.reserve_a, pool.reserve_b)]
+                worth = tuple((t, a) for t, a in zip((pool.token_a, pool.token_b), amounts, strict=True) if a)
+                call = rollup.escape_position_call(index, state)
+                if worth:
+                    what = f"position {index} in pool {record.pool}"
+                    claims.append(Claim(what, worth, call, bool(rollup.view("isEscaped", index))))
+        number, header = self._confirmed
+        for index in range(state.withdrawal_count):
+            paid = state.withdrawal(index)
+            if paid.owner == owner:
+                call = rollup.claim_withdrawal_call(number, header, state, index)
+                is_done = bool(rollup.view("isWithdrawalClaimed", index))
+                claims.append(Claim(f"withdrawal {index}", ((paid.token, paid.amount),), call, is_done))
+        return claims
+
+    def refunds(self, owner: int) -> list[Claim]:
+        """See `FinalState`."""
+        return refunds_of(self.contract, self._queue, owner)
+
+
+def optimistic_reader(
+    rollup: OptimisticRollup,
+    store: OptimisticStore,
+    blobs: BlobSource,
+    progress: Callable[[int, int], None] = lambda block, batch: None,
+) -> Callable[[], OptimisticFinalState]:
+    """Reads an optimistic rollup's final state from L1 data alone, each time what is new. progress: see
+    `OptimisticFollower`. The reader raises EscapeError when the last confirmed batch cannot be known."""
+    follower = OptimisticFollower(rollup, store, blobs, page_done=progress)
+
+    def read() -> OptimisticFinalState:
+        sync = follower.sync()
+        if follower.lost is not None:
+            raise EscapeError(follower.lost)
+        number = store.confirmed_id()
+        row = store.live(number)
+        header = follower.genesis.header if row is None else row.header
+        if follower.position.batch_id < number:
+            reason = "its data are missing" if sync.missing is None else sync.missing[1]
+            raise EscapeError(
+                f"the state after batch {number}, the last final one, is not known: {reason}. Give the database of a "
+                "node that has followed the rollup"
+            )
+        live = [row for row in store.all_batches() if row.is_pending]
+        queue = [row.entry for row in store.queued(follower.position.state.queue_cursor, ALL)]
+        return OptimisticFinalState(rollup, follower.position, (number, header), live, queue)
+
+    return read
+
+
+@contextmanager
+def open_final_state(
+    rollup: Rollup | OptimisticRollup,
+    database: Path | None = None,
+    beacon: str | None = None,
+    progress: Callable[[int, int], None] = lambda block, batch: None,
+) -> Iterator[Callable[[], FinalState]]:
+    """The reader for a rollup of either kind. database: of a node, to go on from what it has read; without one all is
+    read from L1. beacon: see `blob_source`; only the optimistic rollup has blobs."""
+    path = ":memory:" if database is None else database
+    if isinstance(rollup, Rollup):
+        with Store(path) as store:
+            yield zk_reader(rollup, store, progress)
+    else:
+        with OptimisticStore(path) as optimistic:
+            yield optimistic_reader(rollup, optimistic, blob_source(rollup.chain, beacon), progress)
+
+
+def refunds_of(contract: CustodyContract, queue: Iterable[QueuedOperation], owner: int) -> list[Claim]:
+    """An owner's deposits among queue entries."""
     return [
         Claim(
-            f"deposit {index} of the queue",
-            ((entry.token, entry.amount),),
-            contract.refund_call(index, entry),
-            bool(contract.view("isRefunded", index)),
+            f"deposit {entry.index} of the queue",
+            ((entry.operation.token, entry.operation.amount),),
+            contract.refund_call(entry.index, entry.operation),
+            bool(contract.view("isRefunded", entry.index)),
         )
-        for index, entry in enumerate(queue)
-        if index >= cursor and entry.kind is Kind.DEPOSIT and entry.owner == owner
+        for entry in queue
+        if entry.operation.kind is Kind.DEPOSIT and entry.operation.owner == owner
     ]
 
 
@@ -165,7 +320,7 @@ def escape(
     if not is_frozen:
         _freeze(final, signer, say)
         if _final_place(contract) != final.place:
-            final = read()  # the last batch was not there yet
+            final = read()  # what was pending is void, or a batch came
     if _final_place(contract) != final.place:
         root, cursor = _final_place(contract)
         raise EscapeError(
@@ -188,23 +343,24 @@ def _final_place(contract: CustodyContract) -> tuple[bytes, int]:
 
 def _freeze(final: FinalState, signer: Signer, say: Callable[[str], None]) -> None:
     contract = final.contract
-    try:
-        receipt = send(contract.chain, signer, contract.address, final.freeze_call())
-    except RevertedError as error:
-        if error.name == "RollupFrozen":
-            return  # somebody was quicker
-        if error.name == "FreezeTooEarly":
-            raise EscapeError(_too_early(contract, int(error.arguments["until"]))) from error
-        raise
-    say(f"frozen for ever: transaction 0x{receipt.hash.hex()}, {receipt.gas_used:,} gas")
+    for what, call in final.freeze_calls():
+        try:
+            receipt = send(contract.chain, signer, contract.address, call)
+        except RevertedError as error:
+            if error.name == "RollupFrozen":
+                return  # somebody was quicker
+            if error.name == "FreezeTooEarly":
+                raise EscapeError(_too_early(contract, int(error.arguments["until"]))) from error
+            raise
+        say(f"{what}: transaction 0x{receipt.hash.hex()}, {receipt.gas_used:,} gas")
 
 
 def _too_early(contract: CustodyContract, until: int) -> str:
     deadline = contract.view("freezeDeadline")
     if until == NEVER:
         return (
-            f"the rollup at {contract.address} cannot be frozen: nothing waits in its queue. Force a withdrawal "
-            f"(`ape run wallet force-withdraw`); if no batch comes within {deadline} s, freeze it then"
+            f"the rollup at {contract.address} cannot be frozen: nothing waits in its queue. Force a withdrawal of an "
+            f"account (`ape run wallet force-withdraw`); if no batch comes within {deadline} s, freeze it then"
         )
     now = contract.chain.head().timestamp
     return (

@@ -11,23 +11,18 @@ from layer2.actors.errors import FollowError
 from layer2.actors.follower import Follower
 from layer2.actors.store import Store
 from layer2.chain.rollup import Rollup
-from layer2.ledger.operations import Operation
 from layer2.ledger.state import State
 
 ATTEMPTS: Final = 5
 
-ALL: Final = 2**62
-
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """The state after the contract's last batch, and the whole queue, of which batches have consumed `queue_cursor`
-    entries. `data_bytes` is the length of all batches' data."""
+    """The state after the contract's last batch; `data_bytes` is the length of all batches' data."""
 
     state: State
     batch_id: int
-    queue: tuple[Operation, ...]
-    queue_cursor: int
+    queued: int
     data_bytes: int
 
 
@@ -54,10 +49,6 @@ def rebuild(
                 )
             batches = store.batches()
             return Rebuilt(
-                position.state,
-                position.batch_id,
-                tuple(row.entry.operation for row in store.queued(0, ALL)),
-                position.queue_cursor,
-                sum(len(batch.data) for batch in batches),
+                position.state, position.batch_id, len(store.queued(0)), sum(len(batch.data) for batch in batches)
             )
     raise FollowError(f"the contract's tip is still not batch {position.batch_id} after {ATTEMPTS} readings: try again")

@@ -14,7 +14,9 @@ from layer2.chain.custody import CustodyContract
 from layer2.chain.errors import DataMissingError
 from layer2.chain.optimistic_deployment import OptimisticDeployment, verify
 from layer2.optimistic.batches import BatchHeader, Claim
+from layer2.optimistic.errors import StateError
 from layer2.optimistic.evidence import Evidence
+from layer2.optimistic.records import Position, encode
 from layer2.optimistic.state import RollupState
 
 
@@ -156,6 +158,21 @@ class OptimisticRollup(CustodyContract):
             "claimWithdrawal", batch_id, astuple(header), index, owner, withdrawal.token, withdrawal.amount, path
         )
 
+    def freeze_call(self, last_confirmed: BatchHeader, first_pending: BatchHeader) -> bytes:
+        """Input of `freeze`. first_pending: anything when nothing is pending."""
+        return self.coder.encode("freeze", astuple(last_confirmed), astuple(first_pending))
+
+    def escape_call(self, index: int, state: RollupState) -> bytes:
+        """Input of `escape`: after a freeze in this state, an account's balance to its owner."""
+        return self.coder.encode("escape", index, *_leaf(state, index))
+
+    def escape_position_call(self, index: int, state: RollupState) -> bytes:
+        """Input of `escapePosition`: after a freeze in this state, a position's part of its pool to its owner."""
+        position = state.record(index)
+        if not isinstance(position, Position):
+            raise StateError(f"{index} is no position but {position}: escape it as what it is")
+        return self.coder.encode("escapePosition", index, *_leaf(state, index), *_leaf(state, position.pool))
+
     # ---------------------------------------------------------------- what L1 says
 
     def submitted_batch(self, event: Event) -> SubmittedBatch:
@@ -182,6 +199,14 @@ def open_optimistic_rollup(chain: Chain, deployment: OptimisticDeployment) -> Op
     """The rollup of a deployment file, after checking that it is what the file says; raises as `verify`."""
     verify(chain, deployment)
     return OptimisticRollup(chain, deployment)
+
+
+def _leaf(state: RollupState, index: int) -> tuple[bytes, list[bytes]]:
+    """A record's bytes and its siblings. Raises StateError when there is none."""
+    record = state.record(index)
+    if record is None:
+        raise StateError(f"there is nothing at index {index} of the state: look the index up")
+    return encode(record), state.path(index)
 
 
 def _header(raw: tuple[Any, ...]) -> BatchHeader:

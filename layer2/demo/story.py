@@ -222,7 +222,7 @@ class Story:
         tell = self._tell
         tell.step("Rebuild: anyone gets the whole state from L1 data alone")
         result = rebuild(self.rollup)
-        tell.say(f"{result.batch_id} batches, {result.data_bytes:,} bytes of data, {len(result.queue)} queue entries")
+        tell.say(f"{result.batch_id} batches, {result.data_bytes:,} bytes of data, {result.queued} queue entries")
         tell.say(f"root {result.state.root:#066x}")
         own = self.relayer.position.state
         tell.check("the same root as the contract's", result.state.root == self.rollup.tip().state_root)

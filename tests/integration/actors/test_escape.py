@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from layer2.actors.errors import RelayerError
-from layer2.actors.escape import Claim, Escaped, EscapeError, ZKFinalState, escape
+from layer2.actors.escape import Claim, Escaped, EscapeError, ZKFinalState, escape, zk_reader
+from layer2.actors.store import Store
 from layer2.chain import deployment
 from layer2.chain.deploying import deploy_contract
 from layer2.chain.errors import RevertedError
@@ -15,7 +16,7 @@ from layer2.chain.sending import send
 from layer2.node.service import StepLoop
 from tests.integration.actors.test_commands import run
 from tests.support.anvil import signer
-from tests.support.world import UNIT, USDC, User, World
+from tests.support.world import UNIT, USDC, World
 
 HELPER = signer(4)
 """Pays for transactions and owns nothing on Layer 2."""
@@ -54,10 +55,17 @@ def stuck(waiting: World) -> World:
     return waiting
 
 
-def run_escape(world: World, user: User, lines: list[str] | None = None, **options: bool) -> Escaped:
-    rollup = world.rollup
+def run_escape(world: World, owner: int, lines: list[str] | None = None, **options: bool) -> Escaped:
+    """Everything that an owner has, read from L1 alone."""
     say = (lambda line: None) if lines is None else lines.append
-    return escape(lambda: ZKFinalState.read(rollup), rollup, HELPER, user.owner, say=say, **options)
+    with Store() as store:
+        return escape(zk_reader(world.rollup, store), world.rollup, HELPER, owner, say=say, **options)
+
+
+def read(world: World) -> ZKFinalState:
+    """The final state as it is now."""
+    with Store() as store:
+        return zk_reader(world.rollup, store)()
 
 
 def freeze(world: World) -> None:
@@ -72,7 +80,7 @@ def test_everybody_gets_everything(stuck: World) -> None:
     owed = {token: rollup.view("held", token) for token in (0, USDC)}
     assert owed == {0: 10**18 + 10**17, USDC: 175 * UNIT}
     lines: list[str] = []
-    alice = run_escape(stuck, stuck.alice, lines, freeze=True)
+    alice = run_escape(stuck, stuck.alice.owner, lines, freeze=True)
     assert alice.payouts == {USDC: 70 * UNIT, 0: 10**18}
     assert alice.sent == 2
     assert lines[0].startswith("frozen for ever: transaction 0x")
@@ -80,14 +88,14 @@ def test_everybody_gets_everything(stuck: World) -> None:
         f"account 1: {70 * UNIT} of token 1 credited",
         f"account 4: {10**18} of token 0 credited",
     ]
-    bob = run_escape(stuck, stuck.bob)
+    bob = run_escape(stuck, stuck.bob.owner)
     assert [claim.what for claim in bob.claims] == ["account 2", "deposit 5 of the queue", "deposit 6 of the queue"]
     assert bob.payouts == {USDC: (60 + 5 + 20) * UNIT, 0: 10**17}
-    assert run_escape(stuck, stuck.carol).payouts == {USDC: 20 * UNIT}
+    assert run_escape(stuck, stuck.carol.owner).payouts == {USDC: 20 * UNIT}
     # That is all that is held, and it can be claimed.
     before = stuck.l1_usdc(stuck.bob)
     for user in (stuck.alice, stuck.bob, stuck.carol):
-        done = run_escape(stuck, user, claim=True)
+        done = run_escape(stuck, user.owner, claim=True)
         assert (done.sent, done.payouts) == (0, {})
     assert stuck.l1_usdc(stuck.bob) - before == 85 * UNIT
     assert [rollup.view("held", token) for token in (0, USDC)] == [0, 0]
@@ -96,7 +104,7 @@ def test_everybody_gets_everything(stuck: World) -> None:
 
 def test_without_refunds(stuck: World) -> None:
     freeze(stuck)
-    bob = run_escape(stuck, stuck.bob, refund=False)
+    bob = run_escape(stuck, stuck.bob.owner, refund=False)
     assert [claim.what for claim in bob.claims] == ["account 2"]
     assert not stuck.rollup.view("isRefunded", 5)
 
@@ -108,9 +116,9 @@ def test_it_may_be_stopped_and_started_again(stuck: World) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        escape(lambda: ZKFinalState.read(stuck.rollup), stuck.rollup, HELPER, stuck.alice.owner, say=stop)
+        escape(lambda: read(stuck), stuck.rollup, HELPER, stuck.alice.owner, say=stop)
     lines: list[str] = []
-    done = run_escape(stuck, stuck.alice, lines)
+    done = run_escape(stuck, stuck.alice.owner, lines)
     assert (done.sent, done.payouts) == (1, {USDC: 70 * UNIT, 0: 10**18})
     assert lines[0] == f"account 1: {70 * UNIT} of token 1, credited before"
 
@@ -119,8 +127,8 @@ def test_somebody_else_is_quicker(stuck: World) -> None:
     """Freezes and escapes for Alice, between her reading and her sending."""
     rollup = stuck.rollup
 
-    def read() -> ZKFinalState:
-        final = ZKFinalState.read(rollup)
+    def slowly() -> ZKFinalState:
+        final = read(stuck)
         leaves = final.leaves
 
         def later(owner: int) -> list[Claim]:
@@ -133,14 +141,14 @@ def test_somebody_else_is_quicker(stuck: World) -> None:
         return final
 
     lines: list[str] = []
-    done = escape(read, rollup, HELPER, stuck.alice.owner, freeze=True, say=lines.append)
+    done = escape(slowly, rollup, HELPER, stuck.alice.owner, freeze=True, say=lines.append)
     assert lines[0] == f"account 1: {70 * UNIT} of token 1, credited by somebody else meanwhile"
     assert (done.sent, done.payouts) == (1, {USDC: 70 * UNIT, 0: 10**18})
 
 
 def test_an_owner_without_anything(stuck: World) -> None:
     freeze(stuck)
-    nobody = escape(lambda: ZKFinalState.read(stuck.rollup), stuck.rollup, HELPER, 0xDEAD)
+    nobody = run_escape(stuck, 0xDEAD)
     assert (nobody.claims, nobody.sent, nobody.payouts) == ((), 0, {})
 
 
@@ -153,7 +161,7 @@ def test_a_payee_that_refuses_keeps_nobody_else_waiting(stuck: World) -> None:
     freeze(stuck)
     lines: list[str] = []
     rollup = stuck.rollup
-    done = escape(lambda: ZKFinalState.read(rollup), rollup, HELPER, int(contract, 16), claim=True, say=lines.append)
+    done = run_escape(stuck, int(contract, 16), lines, claim=True)
     assert done.payouts == {0: 10**9}
     assert any("cannot be paid to" in line and "ETHTransferFailed" in line for line in lines)
     assert rollup.token_view(USDC, "balanceOf", contract) == UNIT
@@ -164,7 +172,7 @@ def test_a_payee_that_refuses_keeps_nobody_else_waiting(stuck: World) -> None:
 
 def test_not_frozen(stuck: World) -> None:
     with pytest.raises(EscapeError, match="is not frozen: withdraw, or force a withdrawal"):
-        run_escape(stuck, stuck.alice)
+        run_escape(stuck, stuck.alice.owner)
     assert not stuck.rollup.view("isFrozen")
 
 
@@ -174,7 +182,7 @@ def test_not_due(waiting: World) -> None:
     due = max(arrival, rollup.tip().timestamp) + waiting.deployment.freeze_deadline + 1
     waiting.anvil.warp(waiting.deployment.freeze_deadline // 2)
     with pytest.raises(EscapeError, match=rf"cannot be frozen before 20.* UTC \({due}; it is"):
-        run_escape(waiting, waiting.alice, freeze=True)
+        run_escape(waiting, waiting.alice.owner, freeze=True)
     assert not rollup.view("isFrozen")
 
 
@@ -183,19 +191,19 @@ def test_nothing_waits(waiting: World) -> None:
         relayer.run_until_idle()
     waiting.anvil.warp(10 * waiting.deployment.freeze_deadline)
     with pytest.raises(EscapeError, match=r"nothing waits in its queue\. Force a withdrawal"):
-        run_escape(waiting, waiting.alice, freeze=True)
+        run_escape(waiting, waiting.alice.owner, freeze=True)
 
 
 def test_a_batch_that_comes_after_the_reading(stuck: World) -> None:
     """What was read is not the final state: it is read again."""
-    states = iter([_Stale(ZKFinalState.read(stuck.rollup)), ZKFinalState.read(stuck.rollup)])
+    states = iter([_Stale(read(stuck)), read(stuck)])
     done = escape(lambda: next(states), stuck.rollup, HELPER, stuck.alice.owner, freeze=True)
     assert done.payouts == {USDC: 70 * UNIT, 0: 10**18}
 
 
 def test_a_final_state_that_is_not_the_contracts(stuck: World) -> None:
     freeze(stuck)
-    stale = _Stale(ZKFinalState.read(stuck.rollup))
+    stale = _Stale(read(stuck))
     with pytest.raises(EscapeError, match=r"4 queue entries, L1 data give 0x[0-9a-f]{64} and 3: this program and"):
         escape(lambda: stale, stuck.rollup, HELPER, stuck.alice.owner)
     assert stuck.rollup.payout(stuck.alice.signer.address, USDC) == 0
@@ -205,7 +213,7 @@ class _Stale(ZKFinalState):
     """A final state that is one queue entry behind."""
 
     def __init__(self, final: ZKFinalState) -> None:
-        super().__init__(final.contract, final._rebuilt)
+        super().__init__(final.contract, final.position, final._queue)
 
     @property
     def place(self) -> tuple[bytes, int]:
@@ -216,7 +224,7 @@ class _Stale(ZKFinalState):
 def test_attack_claims_of_a_state_that_is_not_final(stuck: World) -> None:
     """The contract refuses what the client did not check."""
     rollup = stuck.rollup
-    final = ZKFinalState.read(rollup)
+    final = read(stuck)
     alice, bob = final.leaves(stuck.alice.owner), final.leaves(stuck.bob.owner)
     for call in (alice[0].call, final.refunds(stuck.bob.owner)[0].call):
         with pytest.raises(RevertedError, match="NotFrozen"):
@@ -273,7 +281,7 @@ def test_the_command(stuck: World, tmp_path: Path) -> None:
     assert "frozen for ever: transaction 0x" in output
     assert "account 1: 70 USDC credited, transaction 0x" in output
     assert "account 4: 1 ETH credited, transaction 0x" in output
-    assert "to claim: 70 USDC, with `ape run wallet claim` or --claim" in output
+    assert "to claim: 70 USDC; with --claim it is sent to" in output
     before = stuck.l1_usdc(stuck.bob)
     output = run(*common, "--account", "4", "--owner", bob, "--claim", "--freeze")
     assert "frozen for ever" not in output
