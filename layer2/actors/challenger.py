@@ -30,7 +30,7 @@ PURPOSES: Final = frozenset({RESERVE, PROVE, TAKE, CLAIM})
 """Purposes of the letters that a `Disputer` writes; each one's reference is the batch's hash in hex."""
 
 # The contract refuses a proof for these reasons when it comes too late, or another one was first.
-_RACE_LOST: Final = frozenset({"UnknownBatch", "BatchAlreadyConfirmed", "ChallengePeriodOver", "RollupFrozen"})
+_RACE_LOST: Final = frozenset({"UnknownBatch", "BatchAlreadyConfirmed", "ChallengePeriodOver"})
 
 Deed = Literal["reserve", "prove", "take", "claim"]
 
@@ -115,7 +115,7 @@ class Disputer:
 
     def act(self, now: int, report: DisputeReport) -> None:
         """Write what can be written now. now: the time of L1's head, seconds since 1970."""
-        wrong = self._store.first_wrong()
+        wrong = self._store.first_disputable()
         if wrong is not None:
             self._dispute(wrong, now, report)
         for fraud in self._store.frauds():

@@ -7,7 +7,7 @@ May import `layer2.ledger` and `layer2.chain`.
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,6 +152,10 @@ class Database:
     def _run(self, sql: str, *values: Any) -> list[Any]:
         with self._lock:
             return self._db.execute(sql, values).fetchall()
+
+    def _run_each(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        with self._lock:
+            self._db.executemany(sql, rows)
 
     # ---------------------------------------------------------------- whose database this is
 

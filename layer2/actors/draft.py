@@ -4,6 +4,7 @@ May import `layer2.optimistic` only.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from layer2.optimistic.chunks import Chunk
 from layer2.optimistic.constants import CHUNK_BYTES, CHUNK_OPERATIONS, MAX_CHUNKS
@@ -11,6 +12,8 @@ from layer2.optimistic.operations import Operation, QueueEntry
 from layer2.optimistic.records import Record
 from layer2.optimistic.state import RollupState
 from layer2.optimistic.transition import ChunkExecution, Context, Outcome
+
+_ENTRY: Final = QueueEntry()
 
 
 class DraftFullError(Exception):
@@ -38,19 +41,19 @@ class Draft:
         self._execution = ChunkExecution(self.start, self.context, self.queue)
         self._final: RollupState | None = None
         for _ in queue:
-            self._apply(QueueEntry())
+            self._apply(_ENTRY, _ENTRY.encode())
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing in it."""
         return not (self.queue or self.items)
 
-    def add(self, key: bytes, operation: Operation) -> Outcome:
-        """Execute a signed operation, known as `key`; one that is not valid is left out.
+    def add(self, key: bytes, operation: Operation, body: bytes) -> Outcome:
+        """Execute a signed operation, known as `key` and encoded as `body`; one that is not valid is left out.
 
         Raises DraftFullError, with nothing changed, when there is no room for it.
         """
-        outcome = self._apply(operation)
+        outcome = self._apply(operation, body)
         if outcome.is_valid:
             self.items.append(key)
         return outcome
@@ -77,10 +80,9 @@ class Draft:
             self._final = self._execution.finish()
         return self._chunks, self._final
 
-    def _apply(self, operation: Operation) -> Outcome:
+    def _apply(self, operation: Operation, body: bytes) -> Outcome:
         if self._final is not None:
             raise DraftFullError
-        body = operation.encode()
         if len(self._bodies) == CHUNK_OPERATIONS or self._size + len(body) > CHUNK_BYTES:
             if len(self._chunks) + 1 == MAX_CHUNKS:
                 raise DraftFullError

@@ -265,6 +265,14 @@ class OptimisticStore(Database):
         rows = self._run(f"SELECT {_BATCH} FROM batches WHERE void IS NULL AND verdict = 'wrong' ORDER BY id LIMIT 1")
         return _batch(rows[0]) if rows else None
 
+    def first_disputable(self) -> BatchRow | None:
+        """The oldest wrong batch that nobody has proven wrong; one that a freeze made void still has a bond to lose."""
+        rows = self._run(
+            f"SELECT {_BATCH} FROM batches WHERE verdict = 'wrong' AND (void IS NULL OR void = 'frozen') "
+            "AND hash NOT IN (SELECT batch_hash FROM frauds) ORDER BY id LIMIT 1"
+        )
+        return _batch(rows[0]) if rows else None
+
     def first_unjudged(self) -> BatchRow | None:
         """The oldest batch that counts and was not judged."""
         rows = self._run(f"SELECT {_BATCH} FROM batches WHERE verdict IS NULL AND void IS NULL ORDER BY id LIMIT 1")
@@ -342,11 +350,13 @@ class OptimisticStore(Database):
     # ---------------------------------------------------------------- pool
 
     def accept(self, operations: Sequence[tuple[bytes, bytes]], arrival: float) -> None:
-        """Record accepted operations as (id, bytes), in order; one that was dropped before waits again, at the end."""
+        """Record accepted operations as (id, bytes), in order; none waits already. One that was dropped before waits
+        again, at the end."""
         with self.transaction():
-            for key, body in operations:
-                self._run("DELETE FROM pool WHERE id = ? AND state = 'dropped'", key)
-                self._run("INSERT INTO pool (id, body, arrival, state) VALUES (?, ?, ?, 'waiting')", key, body, arrival)
+            self._run_each(
+                "INSERT OR REPLACE INTO pool (id, body, arrival, state) VALUES (?, ?, ?, 'waiting')",
+                [(key, body, arrival) for key, body in operations],
+            )
 
     def pool_row(self, key: bytes) -> PoolRow | None:
         """An accepted operation by its id."""
@@ -373,8 +383,9 @@ class OptimisticStore(Database):
 
     def include(self, keys: Sequence[bytes], batch_hash: bytes) -> None:
         """Record that a batch has executed those of these operations that are in the pool."""
-        for key in keys:
-            self._run("INSERT OR IGNORE INTO inclusions SELECT id, ? FROM pool WHERE id = ?", batch_hash, key)
+        self._run_each(
+            "INSERT OR IGNORE INTO inclusions SELECT id, ? FROM pool WHERE id = ?", [(batch_hash, key) for key in keys]
+        )
 
     def inclusions(self, key: bytes) -> list[BatchRow]:
         """The batches that executed an operation of the pool, oldest first; at most one of them counts."""

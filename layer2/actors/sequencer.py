@@ -270,10 +270,15 @@ class Sequencer:
         results: list[Receipt | RefusedError] = []
         accepted: dict[bytes, bytes] = {}
         with self._lock:
+            is_frozen = self._store.is_frozen
             pending = sum(len(draft.items) for draft in self._drafts) + len(self._parked)
             try:
                 for body in bodies:
                     try:
+                        if is_frozen:
+                            raise RefusedError(
+                                "frozen", "the rollup is frozen: nothing is executed any more; use `ape run escape`"
+                            )
                         results.append(self._take(body, now, pending + len(accepted), accepted))
                     except RefusedError as error:
                         results.append(error)
@@ -292,8 +297,6 @@ class Sequencer:
         row = self._store.pool_row(key)
         if row is not None and row.state != "dropped":
             return Receipt(key)
-        if self._store.is_frozen:
-            raise RefusedError("frozen", "the rollup is frozen: nothing is executed any more; use `ape run escape`")
         if pending >= self.config.max_pending:
             raise RefusedError("pool_full", f"{self.config.max_pending} operations wait already: try again later")
         self._check_fee(operation)
@@ -304,7 +307,7 @@ class Sequencer:
                 f"expiry {expiry} is past or less than {self.config.expiry_margin:g} s away (it is {now:.0f}): sign "
                 "with a later one",
             )
-        outcome = self._execute(key, operation, now)
+        outcome = self._execute(key, operation, body, now)
         if outcome.failure is not None:
             raise RefusedError(outcome.failure.value.replace(" ", "_"), outcome.reason)
         accepted[key] = body
@@ -706,7 +709,7 @@ class Sequencer:
 
     def _place(self, row: PoolRow, progress: _Progress) -> None:
         """Execute an accepted operation again; one that cannot be waits, and is dropped in the end."""
-        outcome = self._execute(row.id, _read(row.body), row.arrival)
+        outcome = self._execute(row.id, _read(row.body), row.body, row.arrival)
         self._parked.pop(row.id, None)
         if outcome.is_valid:
             return
@@ -717,13 +720,13 @@ class Sequencer:
         else:
             self._parked[row.id] = outcome.reason
 
-    def _execute(self, key: bytes, operation: SignedOperation, arrival: float) -> Execution:
+    def _execute(self, key: bytes, operation: SignedOperation, body: bytes, arrival: float) -> Execution:
         """Execute an operation on the last draft, or on a new one when it does not fit in."""
         while True:
             draft = self._open()
             has_room = len(draft.items) + len(draft.queue) < self.config.max_batch_size
             try:
-                outcome = draft.add(key, operation) if has_room else None
+                outcome = draft.add(key, operation, body) if has_room else None
             except DraftFullError:
                 outcome = None
             if outcome is None or (outcome.failure is Failure.FEES_FULL and draft.items):
