@@ -1,0 +1,83 @@
+"""A batch in the making is the batch that the specification executes."""
+
+import pytest
+
+from layer2.actors.draft import Draft, DraftFullError
+from layer2.ledger.operations import NO_KEY
+from layer2.ledger.operations import Operation as QueueOperation
+from layer2.optimistic.chunks import execute_batch, pack
+from layer2.optimistic.operations import QueueEntry, Transfer, TransferNFT
+from layer2.optimistic.records import Account
+from layer2.optimistic.signing import address_of, sign_operation
+from layer2.optimistic.state import RollupState
+from layer2.optimistic.transition import Context, Failure
+
+KEY = b"k" * 32
+OWNER = address_of(KEY)
+DOMAIN = b"d" * 32
+FOREVER = 2**32 - 1
+ENTRY = QueueOperation.deposit(1, 50, OWNER, NO_KEY, 1).to_slot()
+
+
+def state() -> RollupState:
+    return RollupState.of(8, [Account(OWNER, 1, 0, 10**6), Account(OWNER, 1, 0, 0)])
+
+
+def transfer(draft: Draft, amount: int = 1) -> tuple[bytes, Transfer, bytes]:
+    operation = sign_operation(Transfer(1, 2, amount, 0, FOREVER), draft.find, DOMAIN, KEY)
+    return b"id%d" % amount, operation, operation.encode()
+
+
+def test_is_what_the_specification_executes() -> None:
+    draft = Draft(state(), DOMAIN, 1000, [ENTRY])
+    bodies = [QueueEntry().encode()]
+    for _ in range(40):
+        key, operation, body = transfer(draft)
+        assert draft.add(key, operation, body).is_valid
+        bodies.append(body)
+    chunks, final = draft.seal()
+    executed = execute_batch(state(), Context(DOMAIN, 1000, 1), pack(bodies), [ENTRY])
+    assert chunks == [one.chunk for one in executed]
+    assert final.commitment() == executed[-1].after.commitment()
+    assert len(chunks) == 3
+    assert draft.find(1).balance == 10**6 + 50 - 40
+
+
+def test_what_is_not_valid_is_left_out() -> None:
+    draft = Draft(state(), DOMAIN, 1000)
+    key, operation, body = transfer(draft, 10**7)
+    assert draft.add(key, operation, body).failure is Failure.INSUFFICIENT_BALANCE
+    assert draft.is_empty
+    assert draft.seal()[1].commitment() == state().commitment()
+
+
+def test_holds_64_chunks() -> None:
+    draft = Draft(state(), DOMAIN, 1000, [ENTRY] * 1023)
+    assert draft.add(*transfer(draft)).is_valid
+    with pytest.raises(DraftFullError):
+        draft.add(*transfer(draft))
+    chunks, final = draft.seal()
+    assert (len(chunks), final.queue_cursor) == (64, 1023)
+
+
+def test_too_many_queue_entries() -> None:
+    with pytest.raises(DraftFullError):
+        Draft(state(), DOMAIN, 1000, [ENTRY] * 1025)
+
+
+def test_a_chunk_ends_when_the_next_operation_is_too_long() -> None:
+    """1951 bytes a chunk; entries take one byte each, so nothing but their number ends theirs."""
+    draft = Draft(state(), DOMAIN, 1000, [ENTRY] * 15)
+    draft.add(*transfer(draft))
+    draft.add(*transfer(draft))
+    assert [len(chunk.operations) for chunk in draft.seal()[0]] == [15 + Transfer.size(), Transfer.size()]
+    assert TransferNFT.size() * 16 < 1951
+
+
+def test_a_sealed_batch_takes_nothing() -> None:
+    draft = Draft(state(), DOMAIN, 1000)
+    draft.add(*transfer(draft))
+    chunks, final = draft.seal()
+    with pytest.raises(DraftFullError):
+        draft.add(*transfer(draft))
+    assert draft.seal() == (chunks, final)
