@@ -15,6 +15,9 @@ interface ICellVerifier {
     /// @param expected keccak256 of what the contract takes.
     error WrongSetup(bytes32 setupHash, bytes32 expected);
 
+    /// @notice The chain lacks a precompiled contract (EIP-4844, EIP-2537), so blobs could not be opened.
+    error PrecompileMissing(address precompile);
+
     /// @notice Reverts with `InvalidOpening` unless the blob's elements 64·index … 64·index + 63 are `elements`.
     /// @param versionedHash The blob's versioned hash.
     /// @param commitment The blob's KZG commitment, uncompressed as in EIP-2537: 128 bytes.

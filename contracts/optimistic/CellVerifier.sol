@@ -50,6 +50,16 @@ contract CellVerifier is ICellVerifier {
         bytes32 setupHash = keccak256(setup);
         if (setupHash != _SETUP_HASH) revert WrongSetup(setupHash, _SETUP_HASH);
         _setup = SSTORE2.write(setup);
+
+        // On a chain that has blobs and lacks one of these, no batch in a blob could ever be disputed.
+        bytes memory infinity = abi.encodePacked(uint8(0xc0), new bytes(47));
+        uint256 hash = (uint256(sha256(infinity)) & type(uint248).max) | (1 << 248);
+        _checkPrecompile(
+            _POINT_EVALUATION, abi.encodePacked(hash, new bytes(64), infinity, infinity), abi.encode(4096, _R)
+        );
+        _checkPrecompile(_G1_ADD, new bytes(256), new bytes(128));
+        _checkPrecompile(address(uint160(_G1_MSM)), new bytes(160), new bytes(128));
+        _checkPrecompile(address(uint160(_PAIRING)), new bytes(384), abi.encode(1));
     }
 
     /// @inheritdoc ICellVerifier
@@ -192,6 +202,12 @@ contract CellVerifier is ICellVerifier {
         // The precompile checks the versioned hash, that the element is canonical, and the proof.
         (ok, result) = _POINT_EVALUATION.staticcall(abi.encodePacked(versionedHash, point, element, head, tail, proof));
         if (!ok || result.length != 64) revert InvalidOpening();
+    }
+
+    /// @dev Refuses a chain whose precompiled contract does not give the answer.
+    function _checkPrecompile(address precompile, bytes memory input, bytes memory answer) private view {
+        (bool ok, bytes memory result) = precompile.staticcall(input);
+        if (!ok || keccak256(result) != keccak256(answer)) revert PrecompileMissing(precompile);
     }
 
     /// @dev The 48 bytes of a point that has 128 uncompressed. That these are on the curve and canonical is for the caller

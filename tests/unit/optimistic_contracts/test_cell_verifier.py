@@ -9,6 +9,7 @@ from pathlib import Path
 
 import ckzg
 import pytest
+import rlp
 from eth_account.typed_transactions.base import TRUSTED_SETUP
 from eth_utils import keccak, to_hex
 from py_ecc.bls.point_compression import compress_G1, decompress_G1, decompress_G2
@@ -494,8 +495,14 @@ class TestAttackChainWithoutPrecompiles:
             yield running
 
     @pytest.fixture(scope="class")
-    def address(self, anvil) -> str:
-        return deploy_contract(anvil.chain, signer(0), "CellVerifier", blobs.setup_points())[0]
+    def address(self, anvil, tmp_path_factory) -> str:
+        """The contract and its points, as if deployed here: a chain that has the precompiles lends its code."""
+        with Anvil(tmp_path_factory.mktemp("prague") / "log") as prague:
+            address, _ = deploy_contract(prague.chain, signer(0), "CellVerifier", blobs.setup_points())
+            points = "0x" + keccak(rlp.encode([bytes.fromhex(address[2:]), 1]))[12:].hex()
+            for one in (address, points):
+                anvil.request("anvil_setCode", one, prague.request("eth_getCode", one, "latest"))
+        return address
 
     @pytest.fixture
     def openings(self, sample) -> tuple[Cell, Cell]:
@@ -509,6 +516,16 @@ class TestAttackChainWithoutPrecompiles:
         with pytest.raises(RevertedError) as error:
             anvil.chain.call(address, coder("CellVerifier").encode(method, *opening.arguments))
         assert error.value.name == "InvalidOpening"
+
+    def test_the_contract_cannot_be_deployed(self, anvil) -> None:
+        """Otherwise a rollup would take batches in blobs, and nobody could dispute them."""
+        for present in range(2):
+            with pytest.raises(RevertedError) as error:
+                deploy_contract(anvil.chain, signer(0), "CellVerifier", blobs.setup_points())
+            assert error.value.name == "PrecompileMissing"
+            assert f"0x{0x0B + present:040X}" in error.value.detail.upper().replace("0X", "0x")
+            anvil.request("anvil_setCode", f"0x{0x0B:040x}", "0x60805ff3")  # return 128 zeros
+        anvil.request("anvil_setCode", f"0x{0x0B:040x}", "0x")
 
     def test_none(self, anvil, address, openings, sample) -> None:
         for opening in (*openings, sample.element(5)):
