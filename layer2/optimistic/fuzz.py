@@ -634,9 +634,11 @@ class World:
         account_a, a = self._sender(state)
         account_b, b = self._sender(state, owner=a.owner, but=account_a)
         amount_a, amount_b = self._amount(a.balance), self._amount(b.balance)
-        if amount_a and self.source.random() < 0.2:
-            # About at the least number of shares.
-            amount_b = nearest_float40((LOCKED_SHARES + self.source.randint(0, 1)) ** 2 // amount_a)[1]
+        if self.source.random() < 0.2:
+            # About the least number of shares.
+            amount_a, amount_b = self.source.choice(
+                ((1000, 1000), (1000, 1001), (1001, 1001), (1, 10**6), (3, 334_001))
+            )
         return CreatePool(account_a, account_b, amount_a, amount_b, self._fee(), self._expiry())
 
     def _add_liquidity(self, state: RollupState) -> Operation:
