@@ -58,6 +58,11 @@ class Draft:
             self.items.append(key)
         return outcome
 
+    def try_in_next(self, operation: Operation) -> Outcome:
+        """What would become of an operation in a batch after this one, in which no fees were paid yet."""
+        after = self._execution.finish().without_fees()
+        return ChunkExecution(after, self.context, ()).apply(operation)
+
     def find(self, index: int) -> Record | None:
         """The record at an index as it is now."""
         return self._execution.load(index)

@@ -52,6 +52,9 @@ WITHDRAW_BOND: Final = "withdraw bond"
 MAX_OPERATIONS: Final = MAX_CHUNKS * CHUNK_OPERATIONS
 """Most operations in a batch; large ones may fill it earlier."""
 
+ETHER: Final = 0
+"""The token that every rollup has."""
+
 AGE_MARGIN: Final = 10
 """Part of `maxBatchAge` (one in …) that is left for the transaction to be mined; older batches are made anew."""
 
@@ -72,10 +75,11 @@ class SequencerConfig:
 
     data: where batches put their data. max_batch_size: operations a batch, at most 1024. batch_timeout: how long an
     operation waits for a batch to fill up. confirmations: blocks above one before it counts. minimum_fees: per token;
-    other tokens pay `default_minimum_fee`. max_pending: operations that may wait. pending_timeout: after which an
-    accepted operation that a rollback or reorg made impossible is dropped. expiry_margin: how long an operation must
-    still be valid. dispute: prove wrong batches wrong. reserve: reserve the reward first, when there is time.
-    resend_after: see `Outbox`.
+    other tokens pay `default_minimum_fee`. A batch takes fees in four tokens: an operation in a fifth one ends it if
+    the token is among these (ether if there are none), and is refused otherwise. max_pending: operations that may wait.
+    pending_timeout: after which an accepted operation that a rollback or reorg made impossible is dropped.
+    expiry_margin: how long an operation must still be valid. dispute: prove wrong batches wrong. reserve: reserve the
+    reward first, when there is time. resend_after: see `Outbox`.
     """
 
     data: Literal["blob", "calldata"] = "blob"
@@ -317,11 +321,7 @@ class Sequencer:
         config = self.config
         if not (config.default_minimum_fee or config.minimum_fees):
             return
-        payer = self._find(
-            operation.account_a
-            if isinstance(operation, CreatePool | AddLiquidity | RemoveLiquidity)
-            else operation.account
-        )
+        payer = self._payer(operation)
         if not isinstance(payer, Account):
             return  # the execution says so better
         minimum = config.minimum_fees.get(payer.token, config.default_minimum_fee)
@@ -330,6 +330,12 @@ class Sequencer:
                 "fee_too_low",
                 f"fee {operation.fee} is below this sequencer's minimum of {minimum} for token {payer.token}",
             )
+
+    def _payer(self, operation: SignedOperation) -> Record | None:
+        """What is at the index of the account that pays the fee."""
+        if isinstance(operation, CreatePool | AddLiquidity | RemoveLiquidity):
+            return self._find(operation.account_a)
+        return self._find(operation.account)
 
     # ---------------------------------------------------------------- views (any thread)
 
@@ -729,7 +735,12 @@ class Sequencer:
                 outcome = draft.add(key, operation, body) if has_room else None
             except DraftFullError:
                 outcome = None
-            if outcome is None or (outcome.failure is Failure.FEES_FULL and draft.items):
+            if outcome is not None and outcome.failure is Failure.FEES_FULL and self._may_end_batch(operation):
+                # Fees are looked at before signatures: anybody could end batches if this were not tried first.
+                outcome = draft.try_in_next(operation)
+                if outcome.is_valid:
+                    outcome = None
+            if outcome is None:
                 draft.seal()
                 continue
             if outcome.is_valid:
@@ -737,6 +748,11 @@ class Sequencer:
             elif draft.is_empty:
                 self._drafts.pop()
             return outcome
+
+    def _may_end_batch(self, operation: SignedOperation) -> bool:
+        """Whether an operation whose fee has no place in this batch is worth the next one: tokens are free to make."""
+        payer = self._payer(operation)
+        return isinstance(payer, Account) and payer.token in (self.config.minimum_fees or {ETHER})
 
     def _open(self) -> Draft:
         """The last draft if it is not sealed, else a new one, with the queue entries that wait."""

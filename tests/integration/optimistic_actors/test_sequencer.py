@@ -197,8 +197,8 @@ def test_a_batch_is_cut_when_its_oldest_operation_has_waited(world: OptimisticWo
         world.now = before
 
 
-def test_fees_in_more_tokens_than_a_batch_takes(world: OptimisticWorld) -> None:
-    """The fifth token's operation goes into the next batch, by itself."""
+def five_tokens(world: OptimisticWorld) -> list[int]:
+    """Deposits four more tokens of Alice's. Returns her accounts, of five tokens, once a batch has taken them."""
     registry = world.deployment.registry
     for number in range(4):
         address, _ = deploy_contract(world.chain, world.operator, "TestUSDC")
@@ -208,16 +208,57 @@ def test_fees_in_more_tokens_than_a_batch_takes(world: OptimisticWorld) -> None:
         allow = coder("TestUSDC").encode("approve", world.deployment.rollup, UNIT)
         send(world.chain, world.alice.signer, address, allow)
         world.deposit(world.alice, UNIT, token=number + 2)
-    with world.sequencer() as sequencer:
+    return [1, 4, 5, 6, 7]
+
+
+def test_fees_in_more_tokens_than_a_batch_takes(world: OptimisticWorld) -> None:
+    """The fifth token's operation goes into the next batch, by itself, if this sequencer has named the token."""
+    accounts = five_tokens(world)
+    with world.sequencer(minimum_fees={5: 1}) as sequencer:
         sequencer.run_until_idle()
         look = records(sequencer)
         keys = []
-        with_fee = {"fee": 10, "expiry": FOREVER}
-        for account in (1, 4, 5, 6, 7):
-            operation = TransferToNew(account, world.bob.owner, 1000, **with_fee)
+        for account in accounts:
+            operation = TransferToNew(account, world.bob.owner, 1000, fee=10, expiry=FOREVER)
             keys.append(sequencer.submit(world.sign(world.alice, operation, look)).id)
         sequencer.run_until_idle()
         assert [sequencer.status(key).batch_id for key in keys] == [3, 3, 3, 3, 4]
+
+
+def test_attack_fees_in_tokens_of_no_value_end_no_batch(world: OptimisticWorld) -> None:
+    """Every fifth operation would cost the sequencer an L1 transaction."""
+    accounts = five_tokens(world)
+    with world.sequencer(minimum_fees={1: 1}) as sequencer:
+        sequencer.run_until_idle()
+        look = records(sequencer)
+        for account in accounts[:4]:
+            operation = TransferToNew(account, world.bob.owner, 1000, fee=10, expiry=FOREVER)
+            sequencer.submit(world.sign(world.alice, operation, look))
+        junk = TransferToNew(accounts[4], world.bob.owner, 1000, fee=10, expiry=FOREVER)
+        with pytest.raises(RefusedError) as error:
+            sequencer.submit(world.sign(world.alice, junk, look))
+        assert error.value.code == "fees_full"
+        last = sequencer.submit(world.transfer(world.bob, world.alice, 7, look, fee=10)).id
+        sequencer.run_until_idle()
+        assert sequencer.status(last).batch_id == 3
+
+
+def test_attack_an_operation_that_nobody_signed_ends_no_batch(world: OptimisticWorld) -> None:
+    """Its fee has no place in this batch, and its signature is looked at later."""
+    accounts = five_tokens(world)
+    with world.sequencer(minimum_fees={5: 1}) as sequencer:
+        sequencer.run_until_idle()
+        look = records(sequencer)
+        for account in accounts[:4]:
+            operation = TransferToNew(account, world.bob.owner, 1000, fee=10, expiry=FOREVER)
+            sequencer.submit(world.sign(world.alice, operation, look))
+        forged = TransferToNew(accounts[4], world.bob.owner, 1000, fee=10, expiry=FOREVER)
+        with pytest.raises(RefusedError) as error:
+            sequencer.submit(world.sign(world.bob, forged, look))
+        assert error.value.code == "invalid_signature"
+        last = sequencer.submit(world.transfer(world.bob, world.alice, 7, look, fee=10)).id
+        sequencer.run_until_idle()
+        assert sequencer.status(last).batch_id == 3
 
 
 def test_an_urgent_queue_entry_does_not_wait(world: OptimisticWorld) -> None:
