@@ -319,8 +319,7 @@ def escape(
     final = read()
     if not is_frozen:
         _freeze(final, signer, say)
-        if _final_place(contract) != final.place:
-            final = read()  # what was pending is void, or a batch came
+        final = read()  # what was pending is final or void now
     if _final_place(contract) != final.place:
         root, cursor = _final_place(contract)
         raise EscapeError(

@@ -144,6 +144,12 @@ def test_everybody_gets_everything(stuck: OptimisticWorld) -> None:
     assert stuck.chain.balance(rollup.address) - left[0] == ETHER  # the sequencer's bond
 
 
+def test_who_freezes_gets_withdrawals_that_became_final_by_that(stuck: OptimisticWorld) -> None:
+    bob = run_escape(stuck, stuck.bob.owner, freeze=True)
+    assert "withdrawal 0" in [claim.what for claim in bob.claims]
+    assert bob.sent == 4
+
+
 def test_what_is_pending_is_void(stuck: OptimisticWorld, anvil: Anvil, tmp_path: Path) -> None:
     """With deadlines of the same length a batch can still be disputed when the rollup is frozen: owners escape from the
     state before it."""

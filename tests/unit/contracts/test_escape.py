@@ -310,6 +310,38 @@ def test_an_unused_leaf_is_no_account(final, mallory):
         final.contract.escape(9, final.leaf(1), final.tree.path(9), sender=mallory)
 
 
+def test_reentrant_token_cannot_freeze_in_a_deposit_nor_escape_or_refund_in_a_payout(
+    toy, chain, project, registry, deployer, alice, states
+):
+    c, token = toy.contract, deployer.deploy(project.ReentrantToken)
+    registry.register(token, sender=deployer)
+    number = registry.idOf(token)
+    token.mint(alice, 100, sender=alice)
+    token.approve(c, 100, sender=alice)
+    tree = StateTree.build(4, [(1, states[1].leaf(), None)])
+    toy.submit(Batch(chain.blocks.head.timestamp, (Segment(OPERATIONS, (slot(0),), root=tree.root),)))
+    c.deposit(0, 100, alice, 0, KEY, value=100, sender=alice)
+    chain.mine(timestamp=chain.pending_timestamp + FREEZE_DEADLINE + 1)
+    reentered = keccak(text="ReentrancyGuardReentrantCall()")[:4]
+
+    token.setHook(c, c.freeze.encode_input(), sender=alice)
+    c.deposit(number, 10, alice, 0, KEY, sender=alice)
+    assert bytes(token.reason()) == reentered
+    c.deposit(number, 20, alice, 0, KEY, sender=alice)
+    c.freeze(sender=alice)
+    c.refundDeposit(1, 0, number, 10, alice, KEY, sender=alice)
+    escape = c.escape.encode_input(1, Tree(c, tree, states).leaf(1), tree.path(1))
+    refund = c.refundDeposit.encode_input(0, 0, 0, 100, alice, KEY)
+    for deposit, inner in ((1, escape), (2, refund)):
+        if deposit == 2:
+            c.refundDeposit(2, 0, number, 20, alice, KEY, sender=alice)
+        token.setHook(c, inner, sender=alice)
+        c.withdraw(number, alice, sender=alice)
+        assert bytes(token.reason()) == reentered
+        # From outside it works.
+        call(c, bytes(inner), alice)
+
+
 def test_what_escaped_is_paid_out(toy, chain, alice, mallory):
     """The contract holds what the final state says, and ends empty."""
     c = toy.contract
