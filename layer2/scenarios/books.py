@@ -111,7 +111,7 @@ class Books:
 
     def _on_layer1(self) -> Purse:
         """What people hold in their own hands, and what they paid for gas."""
-        purse = self._gas_costs()
+        purse = gas_costs(self._dev, self._first)
         for person in self._people:
             purse[person.address, ETH] += self._dev.chain.balance(person.address)
             purse[person.address, USDC] += int(self._rollup.token_view(USDC, "balanceOf", person.address))
@@ -187,16 +187,6 @@ class Books:
                 purse[to_checksum_address(challenger), ETH] += self._rollup.reward(a["batchHash"]).amount
         return purse
 
-    def _gas_costs(self) -> Purse:
-        """Wei that each account has paid for its transactions, blobs included."""
-        purse: Purse = Counter()
-        for number in range(self._first, self._dev.chain.head().number + 1):
-            for receipt in self._dev.request("eth_getBlockReceipts", hex(number)):
-                cost = int(receipt["gasUsed"], 16) * int(receipt["effectiveGasPrice"], 16)
-                cost += int(receipt.get("blobGasUsed") or "0", 16) * int(receipt.get("blobGasPrice") or "0", 16)
-                purse[to_checksum_address(receipt["from"]), ETH] += cost
-        return purse
-
     def _events(self) -> Iterator["_Event"]:
         rollup = self._rollup
         for log in self._dev.chain.logs(rollup.address, rollup.deployment.block, self._dev.chain.head().number):
@@ -222,3 +212,14 @@ def _worth(state: RollupState, record: Account | Position) -> list[tuple[int, in
 
 def _total(purse: Purse, token: int) -> int:
     return sum(amount for (_, of), amount in purse.items() if of == token)
+
+
+def gas_costs(dev: DevChain, first: int) -> Purse:
+    """Wei that each account has paid for its transactions since block `first`, blobs included."""
+    purse: Purse = Counter()
+    for number in range(first, dev.chain.head().number + 1):
+        for receipt in dev.request("eth_getBlockReceipts", hex(number)):
+            cost = int(receipt["gasUsed"], 16) * int(receipt["effectiveGasPrice"], 16)
+            cost += int(receipt.get("blobGasUsed") or "0", 16) * int(receipt.get("blobGasPrice") or "0", 16)
+            purse[to_checksum_address(receipt["from"]), ETH] += cost
+    return purse

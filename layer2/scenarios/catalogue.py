@@ -19,50 +19,61 @@ from layer2.scenarios.stories import (
     skipped_forced_operation,
     stolen_funds,
     thirty_bad_batches,
+    vanished_relayer,
+    vanished_sequencer,
     wrong_state_root,
     wrong_withdrawal_root,
 )
 
+Telling = Callable[[Chain, Path, Narrator], Ending]
+"""Tells a story on Anvil, whose time passes. The folder, empty, is for databases; the narrator collects checks that do
+not hold. Raises ChainError or ActorError when the story cannot go on."""
+
 
 @dataclass(frozen=True)
 class Scenario:
-    """A story. summary: one line; play: tells it; data: where the honest sequencer puts its data."""
+    """A story: its name, a line about it, and what tells it."""
 
     name: str
     summary: str
-    play: Callable[[Stage], Ending]
-    data: Data = "calldata"
+    run: Telling
 
-    def run(self, chain: Chain, folder: Path, tell: Narrator) -> Ending:
-        """Tell it on Anvil, whose time passes. folder: empty, for databases. tell: collects checks that do not hold.
 
-        Raises ChainError or ActorError when the story cannot go on.
-        """
-        with Stage(chain, folder, tell, data=self.data) as stage:
-            return self.play(stage)
+def _staged(play: Callable[[Stage], Ending], data: Data = "calldata") -> Telling:
+    """A story of the optimistic rollup. data: where the honest sequencer puts its data."""
+
+    def run(chain: Chain, folder: Path, tell: Narrator) -> Ending:
+        with Stage(chain, folder, tell, data=data) as stage:
+            return play(stage)
+
+    return run
 
 
 SCENARIOS: Final = (
-    Scenario("honest-batch", "a right batch becomes final, and a withdrawal is paid", honest_batch.play, "blob"),
-    Scenario("wrong-state-root", "right data, wrong state root", wrong_state_root.play),
-    Scenario("stolen-funds", "a transfer with a forged signature", stolen_funds.play, "blob"),
-    Scenario("minted-balance", "a balance grows without an operation", minted_balance.play),
+    Scenario(
+        "honest-batch", "a right batch becomes final, and a withdrawal is paid", _staged(honest_batch.play, "blob")
+    ),
+    Scenario("wrong-state-root", "right data, wrong state root", _staged(wrong_state_root.play)),
+    Scenario("stolen-funds", "a transfer with a forged signature", _staged(stolen_funds.play, "blob")),
+    Scenario("minted-balance", "a balance grows without an operation", _staged(minted_balance.play)),
     Scenario(
         "skipped-forced-operation",
-        "a forced withdrawal is left out, and then lied about",
-        skipped_forced_operation.play,
+        "a forced withdrawal is left out, then lied about",
+        _staged(skipped_forced_operation.play),
     ),
-    Scenario("malformed-data", "calldata that does not parse, and a blob of noise", malformed_data.play),
-    Scenario("wrong-withdrawal-root", "withdrawals that nobody paid for", wrong_withdrawal_root.play, "blob"),
+    Scenario("malformed-data", "calldata that does not parse, and a blob of noise", _staged(malformed_data.play)),
+    Scenario("wrong-withdrawal-root", "withdrawals that nobody paid for", _staged(wrong_withdrawal_root.play, "blob")),
     Scenario(
         "bad-batch-with-good-descendants",
         "right batches on a wrong one fall with it",
-        bad_batch_with_good_descendants.play,
+        _staged(bad_batch_with_good_descendants.play),
     ),
-    Scenario("thirty-bad-batches", "one proof voids thirty wrong batches", thirty_bad_batches.play),
-    Scenario("last-second", "a dispute in the last second, and one second late", last_second.play),
-    Scenario("front-run-prover", "a copied proof does not get the reward", front_run_prover.play, "blob"),
-    Scenario("l1-reorg", "L1 forgets blocks in the middle of a dispute", l1_reorg.play),
+    Scenario("thirty-bad-batches", "one proof voids thirty wrong batches", _staged(thirty_bad_batches.play)),
+    Scenario("vanished-sequencer", "freeze, escapes and refunds when nobody serves", _staged(vanished_sequencer.play)),
+    Scenario("vanished-relayer", "the same for the ZK rollup, with real proofs", vanished_relayer.play),
+    Scenario("last-second", "a dispute in the last second, and one second late", _staged(last_second.play)),
+    Scenario("front-run-prover", "a copied proof does not get the reward", _staged(front_run_prover.play, "blob")),
+    Scenario("l1-reorg", "L1 forgets blocks in the middle of a dispute", _staged(l1_reorg.play)),
 )
 
 

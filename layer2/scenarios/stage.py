@@ -33,7 +33,7 @@ from layer2.optimistic.operations import SignedOperation, Transfer, Withdraw
 from layer2.optimistic.records import Record
 from layer2.optimistic.signing import sign_operation
 from layer2.optimistic.state import RollupState
-from layer2.scenarios.books import ETH, USDC, Books, Wealth
+from layer2.scenarios.books import ETH, TOKENS, USDC, Books, Wealth
 from layer2.scenarios.devchain import DevChain
 from layer2.scenarios.people import Person
 from layer2.wallet.units import TokenInfo
@@ -50,7 +50,9 @@ FOREVER: Final = 2**32 - 1
 """An expiry that does not matter."""
 DAY: Final = 24 * 3600
 
-_NO_KEY: Final = Point(0, 0)
+NO_KEY: Final = Point(0, 0)
+"""What the optimistic rollup takes for a key: the owner's wallet has it."""
+
 _ETH: Final = TokenInfo(ETH, None, "ETH", 18)
 _USDC: Final = TokenInfo(USDC, None, "USDC", 6)
 
@@ -65,6 +67,11 @@ def eth(wei: int) -> str:
 def usdc(units: int) -> str:
     """An amount of USDC in words."""
     return _USDC.show(units)
+
+
+def show(token: int, amount: int) -> str:
+    """An amount of a token in words."""
+    return usdc(amount) if token == USDC else eth(amount)
 
 
 @dataclass(frozen=True)
@@ -157,7 +164,7 @@ class Stage:
             send(self.chain, person.signer, address, coder("TestUSDC").encode("mint", person.address, amount))
             allow = coder("TestUSDC").encode("approve", self.rollup.address, amount)
             send(self.chain, person.signer, address, allow)
-        call = self.rollup.deposit_call(token, amount, person.address, 0, _NO_KEY)
+        call = self.rollup.deposit_call(token, amount, person.address, 0, NO_KEY)
         self.send(person, call, value=0 if token else amount)
 
     def collect(self, person: Person, token: int) -> None:
@@ -327,7 +334,7 @@ class Stage:
         rows = [
             (
                 name,
-                *(show(value) for show, pair in ((eth, 0), (usdc, 1)) for value in (had[pair], after[name][pair])),
+                *(show(token, value) for token in TOKENS for value in (had[token], after[name][token])),
             )
             for name, had in self._before.items()
         ]
@@ -340,16 +347,18 @@ class Stage:
         tell.check(f"{eth(burned)} were burned", count.burned == burned)
         held = []
         for balance in count.balances:
-            show = usdc if balance.token else eth
-            parts = ", ".join(f"{what} {show(amount)}" for what, amount in balance.owed.items() if amount)
-            tell.check(f"the contract holds {show(balance.held)}, all it owes: {parts or 'nothing'}", balance.holds)
+            token = balance.token
+            parts = ", ".join(f"{what} {show(token, amount)}" for what, amount in balance.owed.items() if amount)
+            tell.check(
+                f"the contract holds {show(token, balance.held)}, all it owes: {parts or 'nothing'}", balance.holds
+            )
             held.append(balance.held)
         return Ending(after, count.burned, Wealth(*held))
 
 
 def _change(more_eth: int, more_usdc: int) -> str:
     parts = []
-    for amount, show in ((more_eth, eth), (more_usdc, usdc)):
+    for token, amount in zip(TOKENS, (more_eth, more_usdc), strict=True):
         if amount:
-            parts.append(f"{show(abs(amount))} {'more' if amount > 0 else 'less'}")
+            parts.append(f"{show(token, abs(amount))} {'more' if amount > 0 else 'less'}")
     return " and ".join(parts) or "what was there before, to the last unit"

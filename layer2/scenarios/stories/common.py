@@ -1,11 +1,15 @@
 """Parts that several stories share."""
 
+import re
 from typing import Final
 
 from layer2.optimistic.operations import Operation
 from layer2.scenarios.cheat import Submitted
 from layer2.scenarios.people import Person
 from layer2.scenarios.stage import FEE, STAKE, UNIT, Ending, Stage, eth
+
+HASHES: Final = re.compile(r"[,:] transaction 0x[0-9a-f]+")
+"""What lines of a command say of transactions, which differs from run to run."""
 
 CAUGHT: Final = STAKE // 2
 """What a challenger gets, and what is burned, when a sequencer with the minimum stake is caught."""

@@ -30,9 +30,7 @@ def play(stage: Stage) -> Ending:
     refused(stage, "Bob cannot have his money yet", stage.bob, claim, "BatchNotConfirmed")
     stage.dev.pass_until(end - 300)
     stage.post()
-    tell.check(
-        "Sam confirms the batch before, which is ten minutes older", rollup.view("confirmedBatchId") == number - 1
-    )
+    tell.check("Sam confirms the batch before, ten minutes older", rollup.view("confirmedBatchId") == number - 1)
     stage.dev.pass_until(end)
     refused(stage, "seven days later, in the last second", stage.bob, confirm, "ChallengePeriodRunning")
     stage.dev.pass_until(end + 1)

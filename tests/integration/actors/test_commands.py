@@ -58,7 +58,7 @@ def file(anvil: Anvil, network: list[str], tmp_path_factory: pytest.TempPathFact
     return folder / "rollup.json"
 
 
-@pytest.mark.parametrize("name", ["deploy", "relayer", "wallet", "rebuild", "escape", "demo"])
+@pytest.mark.parametrize("name", ["deploy", "relayer", "wallet", "rebuild", "escape", "demo", "scenario"])
 def test_help(name: str) -> None:
     command = runpy.run_path(str(PROJECT / "scripts" / f"{name}.py"))["cli"]
     commands = [[], *([sub] for sub in getattr(command, "commands", {}))]
