@@ -25,7 +25,7 @@ test-circuits: setup
 compile: setup ## compile the contracts
 	@$(APE) compile
 
-demo: circuits compile ## the whole ZK rollup on a local chain, with real proofs
+demo: circuits compile ## both rollups on a local chain, with real proofs and a cheat who is caught
 	@$(APE) run demo
 
 test: circuits test-circuits compile ## all tests; make test ARGS="tests/unit -k tree" for some

@@ -14,6 +14,7 @@ def cli() -> None:
     from layer2.actors.errors import RelayerError
     from layer2.actors.proving import SegmentProver
     from layer2.benchmarks.gas import GasBench, GasReport
+    from layer2.benchmarks.optimistic import OptimisticBench, OptimisticReport
     from layer2.benchmarks.report import markdown, measure, write
     from layer2.chain.connection import Chain
     from layer2.chain.deploying import RollupConfig, deploy
@@ -33,8 +34,12 @@ def cli() -> None:
             prover = SegmentProver.load(DEFAULT_CIRCUITS, bar=True)
             return GasBench(Rollup(local, deployed.deployment), signer, DEFAULT_CIRCUITS, prover, say).run()
 
+    def optimistic() -> OptimisticReport:
+        with networks.parse_network_choice("ethereum:local:foundry"):
+            return OptimisticBench(Chain(chain.provider.web3), say).run()
+
     try:
-        report = measure(gas, say)
+        report = measure(gas, optimistic, say)
     except (BuildError, ChainError, RelayerError) as error:
         raise click.ClickException(str(error)) from error
     paths = write(report)

@@ -18,6 +18,7 @@ from layer2.ledger.operations import Operation, SignedOperation, sign_operation
 from layer2.ledger.state import State
 from layer2.ledger.state_manager import StateManager
 from layer2.ledger.transition import Item
+from layer2.scenarios.devchain import DevChain
 from layer2.zk.batch import Circuits, encode_batch, plan_segments
 
 ACCOUNTS: Final = 8
@@ -54,12 +55,24 @@ class GasFit:
 
 
 @dataclass(frozen=True)
+class CallGas:
+    """Gas of another call, intrinsic gas and calldata included."""
+
+    name: str
+    gas: int
+
+
+@dataclass(frozen=True)
 class GasReport:
-    """All samples, those of transfers only first, and the fit to these. size: transfers in a full segment."""
+    """All samples, those of transfers only first, and the fit to these. size: transfers in a full segment.
+
+    calls: what other calls take.
+    """
 
     size: int
     samples: tuple[GasSample, ...]
     fit: GasFit
+    calls: tuple[CallGas, ...] = ()
 
     @property
     def transfers_only(self) -> list[GasSample]:
@@ -108,7 +121,22 @@ class GasBench:
             self._submit("1 transfer" if count == 1 else f"{count} transfers", self._transfers(count))
             for count in shapes
         ]
-        return GasReport(size, (*transfers, *others), fit(transfers))
+        return GasReport(size, (*transfers, *others), fit(transfers), self._end())
+
+    def _end(self) -> tuple[CallGas, ...]:
+        """The rollup is frozen and an account escapes; afterwards that has not happened."""
+        rollup, dev = self._rollup, DevChain(self._rollup.chain)
+        self._say("gas: freeze and escape")
+        with dev.undone():
+            self._deposits(1)
+            dev.pass_time(rollup.deployment.freeze_deadline + 1)
+            freeze = send(rollup.chain, self._signer, rollup.address, rollup.freeze_call())
+            state = self._manager.state
+            account = state.account(1)
+            assert account is not None
+            call = rollup.escape_call(1, account, state.path(1))
+            escape = send(rollup.chain, self._signer, rollup.address, call)
+        return CallGas("freeze", freeze.gas_used), CallGas("escape of an account", escape.gas_used)
 
     def _deposits(self, count: int) -> list[Item]:
         items: list[Item] = []

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from layer2.benchmarks.gas import GasReport, draw
+from layer2.benchmarks.gas import CallGas, GasReport, draw
+from layer2.benchmarks.optimistic import OptimisticReport
 from layer2.ledger import bench as ledger
 from layer2.optimistic import bench as sequencer
 from layer2.toolchain import PROJECT
@@ -42,10 +43,15 @@ class Report:
     provers: tuple[CircuitBench, ...]
     ledger_transfers_per_second: float
     sequencer_transfers_per_second: float
+    optimistic: OptimisticReport
 
 
-def measure(gas: Callable[[], GasReport], say: Callable[[str], None] = lambda line: None) -> Report:
-    """Runs everything; `gas` submits batches to a chain. Takes a few minutes. Raises what the parts raise."""
+def measure(
+    gas: Callable[[], GasReport],
+    optimistic: Callable[[], OptimisticReport],
+    say: Callable[[str], None] = lambda line: None,
+) -> Report:
+    """Runs everything; `gas` and `optimistic` submit batches to a chain. Takes minutes. Raises what the parts raise."""
     say("constraints of a transfer at 12 and 16 levels: compiling")
     constraints = tuple(TransferConstraints(levels, transfer_constraints(levels)) for levels in (12, 16))
     say(f"ledger: {LEDGER_TRANSFERS} signed transfers")
@@ -54,7 +60,8 @@ def measure(gas: Callable[[], GasReport], say: Callable[[str], None] = lambda li
     sequencer_speed = sequencer.transfers_per_second(SEQUENCER_TRANSFERS)
     say("provers: the same proofs by the native prover and by snarkjs")
     provers = tuple(bench_provers())
-    return Report(constraints, DEFAULT_TRANSFERS.operation_bytes, gas(), provers, ledger_speed, sequencer_speed)
+    size = DEFAULT_TRANSFERS.operation_bytes
+    return Report(constraints, size, gas(), provers, ledger_speed, sequencer_speed, optimistic())
 
 
 def write(report: Report, folder: Path = DOCS) -> list[Path]:
@@ -145,6 +152,8 @@ def markdown(report: Report, picture: str) -> str:
             "",
             f"![Gas per transfer by batch size]({picture})",
             "",
+            *_calls(report.gas.calls),
+            "",
             "## Provers",
             "",
             "The same key and witness, one full segment, each prover in a process of its own. Core-seconds are user "
@@ -182,8 +191,56 @@ def markdown(report: Report, picture: str) -> str:
             "The same for the optimistic rollup, recovery of the signers and a state root after every chunk of 16 "
             f"transfers included: **{report.sequencer_transfers_per_second:,.0f}** a second.",
             "",
+            *_optimistic(report.optimistic),
+            "",
         ]
     )
+
+
+def _optimistic(report: OptimisticReport) -> list[str]:
+    return [
+        "## The optimistic rollup: submitBatch",
+        "",
+        "Signed transfers between accounts that exist, gas of the transaction. A blob has one size and one price, in "
+        "blob gas, however full it is.",
+        "",
+        *_table(
+            ("data in", "transfers", "chunks", "bytes", "bytes a transfer", "gas", "gas a transfer", "blob gas"),
+            [
+                (
+                    f"{b.mode}",
+                    f"{b.transfers:,}",
+                    str(b.chunks),
+                    f"{b.data_bytes:,}",
+                    f"{b.data_bytes / b.transfers:,.1f}",
+                    f"{b.gas:,}",
+                    f"{b.gas / b.transfers:,.1f}",
+                    f"{b.blob_gas:,}",
+                )
+                for b in report.batches
+            ],
+        ),
+        "",
+        "## The optimistic rollup: fraud proofs",
+        "",
+        "`submitFraudProof` against the last of 64 chunks, full of valid operations of one kind, in a tree of 24 "
+        "levels that is so full that no sibling on any path is empty: as dear as a proof of its kind gets. The queue's "
+        "entries are forced withdrawals of shares of pools.",
+        "",
+        *_table(
+            ("kind", "operations", "bytes of witness", "gas, calldata", "gas, blob"),
+            [
+                (p.kind, str(p.operations), f"{p.witness_bytes:,}", f"{p.calldata:,}", f"{p.blob:,}")
+                for p in report.proofs
+            ],
+        ),
+        "",
+        *_calls(report.calls),
+    ]
+
+
+def _calls(calls: Iterable[CallGas]) -> list[str]:
+    return _table(("other calls", "gas"), [(call.name, f"{call.gas:,}") for call in calls])
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
