@@ -125,9 +125,10 @@ class Outbox:
             except ChainUnreachableError:
                 raise
             except ChainError as refusal:
-                # Mined in this very moment, or another form of it waits: the next step sees which.
+                # Mined in this very moment, or another form of it waits: the next step sees which. "Reserved": nodes do
+                # not take a transaction without blobs while one with blobs of the same account waits, or the reverse.
                 words = str(refusal).lower()
-                if "nonce too low" not in words and "underpriced" not in words:
+                if not any(one in words for one in ("nonce too low", "underpriced", "already reserved")):
                     raise
             self._checkpoint("letter sent")
         return Outcome(letter, Fate.WAITING, error)
