@@ -129,8 +129,8 @@ def follow_operation(follower: OptimisticFollower, store: OptimisticStore, key: 
         return Whereabouts(
             "rolled back",
             f"{name} was ROLLED BACK with batch {row.batch_id} (0x{row.hash.hex()}) and is in no other batch: it did "
-            "not happen, and still can until it expires. Send the same one again; if you sign another one instead, give it "
-            "the same nonce, or both may be executed",
+            "not happen, and still can until it expires. Send the same one again; if you sign another one instead, "
+            "give it the same nonce, or both may be executed",
         )
     for row, chunk, place in live:
         where = f"batch {row.batch_id}, chunk {chunk}, place {place}"
