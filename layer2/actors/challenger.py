@@ -133,7 +133,7 @@ class Disputer:
             return
         if self._is_under_way(PROVE, row.hash):
             return
-        if self._reserve and now + self._reserve_margin <= end:
+        if self._reserve and now + self._reserve_margin <= end and self._is_rewarded(row):
             salt = self._store.salt(row.hash, secrets.token_bytes(32))
             commitment = reservation(row.hash, row.wrong.chunk, row.wrong.outcome, self._address, salt)
             if self._store.reservation_block(commitment) is None:
@@ -160,6 +160,10 @@ class Disputer:
         reward = rollup.reward(fraud.batch_hash)
         if block is not None and reward.amount and block < reward.reserved_at:
             self._write(TAKE, fraud.batch_hash, rollup.take_call(fraud.batch_hash, salt), report)
+
+    def _is_rewarded(self, row: BatchRow) -> bool:
+        """Whether the batch's sequencer has a bond to lose."""
+        return self._follower.rollup.bond(row.header.sequencer).amount > 0
 
     def _is_under_way(self, purpose: Deed, batch_hash: bytes) -> bool:
         """Whether a letter waits or was mined."""

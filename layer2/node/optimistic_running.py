@@ -74,6 +74,8 @@ def run_sequencer(
         if options.withdraw_bond:
             sequencer.withdraw_bond()
 
+        said: list[str | None] = [None]
+
         def tell(report: SequencerReport) -> None:
             _tell_sync(watcher.tell(report.sync), say)
             _tell_disputes(report.disputes, say)
@@ -85,14 +87,15 @@ def run_sequencer(
                 say(f"own batch {report.submitted} is submitted")
             for what in report.sent:
                 say(f"sent: {what}")
+            if report.waiting_for not in (None, said[0]):
+                say(f"waiting: {report.waiting_for}")
+            said[0] = report.waiting_for
 
         if options.once:
-            report = None
             for report in sequencer.run_until_idle():
                 tell(report)
-            waiting = f"; waiting: {report.waiting_for}" if report is not None and report.waiting_for else ""
             position = sequencer.position
-            say(f"nothing left to do; batch {position.batch_id}, root 0x{position.state.state_root.hex()}{waiting}")
+            say(f"nothing left to do; batch {position.batch_id}, root 0x{position.state.state_root.hex()}")
             return
         loop = _Loop(sequencer, options.interval, tell, say)
         with Server(create_sequencer_app(sequencer, loop.loop), options.host, options.port) as server:

@@ -6,9 +6,12 @@ from dataclasses import replace
 import pytest
 
 from layer2.actors.challenger import Challenger, ChallengerReport
+from layer2.actors.optimistic_follower import Position
 from layer2.actors.watcher import Watcher
 from layer2.chain.sending import send
 from layer2.ledger.amounts import encode_float40
+from layer2.optimistic.evidence import PostedBatch, make_evidence
+from layer2.optimistic.records import leaf
 from tests.support.anvil import signer
 from tests.support.optimistic import Draft
 from tests.support.optimistic_world import ETHER, UNIT, OptimisticWorld, records
@@ -215,14 +218,29 @@ def _header(challenger: Challenger, batch_id: int):
 
 
 def test_a_batch_of_a_sequencer_without_a_bond_falls_without_a_reward(world: OptimisticWorld) -> None:
-    """Both batches are wrong by themselves; the sequencer pays for the first proof only."""
+    """Somebody has proven the batch after it, which was wrong by itself. There is nothing to reserve any more."""
+    bad = world.make(*transfers(world, 1))
+    state = bad.states[-1]
+    account = state.record(1)
+    richer = account._replace(balance=account.balance + 1000 * UNIT)
+    claimed = replace(state, tree=state.tree.set({1: (leaf(richer), richer)}))
+    world.post(bad.with_(state_root=claimed.state_root))
     with world.challenger() as challenger:
-        world.post(wrong_state_root(world))
-        bad = world.make(*transfers(world, 1)).with_(state_root=GARBAGE)
-        world.post(bad)
+        challenger.follower.sync()
+        second = challenger._store.tip()
+        parent = Position(2, second.header, second.hash, claimed)
+        world.post(world.make(parent=parent).with_(state_root=GARBAGE))
+        challenger.follower.sync()
+        third = challenger._store.tip()
+        batch = PostedBatch(3, third.header, second.header, third.data, (), world.deployment.domain_separator)
+        proof = world.rollup.prove_call(make_evidence(batch, 0, claimed.without_fees()))
+        send(world.chain, signer(5), world.deployment.rollup, proof)
+        assert world.rollup.tip().batch_id == 2
         reports = challenger.run_until_idle()
-        assert [row.batch_id for report in reports for row in report.sync.voided] == [2, 3]
-        assert len(challenger._store.frauds()) == 1
+        assert deeds(reports) == ["prove"]
+        assert world.rollup.tip().batch_id == 1
+        world.anvil.warp(world.deployment.reward_delay + 1)
+        assert deeds(challenger.run_until_idle()) == []
 
 
 def test_says_in_plain_words_what_is_wrong(world: OptimisticWorld) -> None:
