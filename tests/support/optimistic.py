@@ -37,6 +37,7 @@ from layer2.optimistic.evidence import (
     open_calldata,
 )
 from layer2.optimistic.operations import Operation, PurchaseNFT, QueueEntry
+from layer2.optimistic.records import leaf
 from layer2.optimistic.signing import sign_operation, sign_sale
 from layer2.optimistic.state import RollupState
 from layer2.optimistic.transition import Context
@@ -511,3 +512,11 @@ def _number(owner: Any) -> int:
 
 def _address(number: int) -> str:
     return f"0x{number:040x}"
+
+
+def edited(state: RollupState, index: int, **fields: Any) -> RollupState:
+    """The state with some fields of one record replaced."""
+    record = state.record(index)
+    assert record is not None
+    changed = record._replace(**fields)
+    return replace(state, tree=state.tree.set({index: (leaf(changed), changed)}))
