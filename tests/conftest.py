@@ -1,7 +1,17 @@
 """What every test shares."""
 
+import pytest
 from hypothesis import settings
 
 # No test asserts a time. Repeatable, so that a failure in CI is one here.
 settings.register_profile("layer2", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("layer2")
+
+SLOT = 12
+"""Seconds from one block to the next on Ape's chain, as on Ethereum."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def slots(chain) -> None:
+    """Block times do not depend on how fast the machine is; a fast one would put a whole test into one second."""
+    chain.provider.make_request("anvil_setBlockTimestampInterval", [SLOT])

@@ -50,7 +50,7 @@ SEEN = {
     "position escaped",
     "deposit refunded",
 }
-"""What has to happen in one walk or another."""
+"""What happens in the life that is told below; the walks are free to miss it."""
 
 OPERATIONS = ("transfer", "new", "withdraw", "swap", "pool", "add", "remove")
 
@@ -65,21 +65,33 @@ def world(project, deployer, registry, parts, usdc, accounts):
     return SimpleNamespace(rollup=rollup, owners=owners, sequencers=sequencers, prover=accounts[5], usdc=usdc)
 
 
-def test_conservation(world):
-    """Five walks of 25 steps."""
+def machine(world) -> type["Machine"]:
+    """A class of its own, with a count of its own."""
 
     class Walk(Machine):
         seen: ClassVar = Counter()
 
     Walk.world = world
+    return Walk
+
+
+def test_conservation(world):
+    """Five walks of 25 steps."""
     run_state_machine_as_test(
-        Walk,
+        machine(world),
         settings=settings(
             max_examples=5, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
-    print(Walk.seen)
-    assert set(Walk.seen) >= SEEN
+
+
+def test_conservation_in_a_life_with_everything(world):
+    """Every kind of step once, in an order in which it moves money."""
+    walk = machine(world)()
+    walk.begin()
+    walk.live()
+    walk.teardown()
+    assert set(walk.seen) >= SEEN
 
 
 class Machine(RuleBasedStateMachine):
@@ -288,6 +300,42 @@ class Machine(RuleBasedStateMachine):
             if reward.amount and self.rollup.now > reward.provenAt + CONFIG.reward_delay:
                 self.contract.claimReward(batch_hash, sender=self.world.prover)
                 self.seen["reward paid"] += 1
+
+    # ---------------------------------------------------------------- a life
+
+    def live(self) -> None:
+        """Deposits, a pool, a withdrawal, a batch that falls with a descendant, and a sequencer that leaves."""
+        rollup, alice = self.rollup, self.owners[0]
+        first, second = self.world.sequencers
+
+        def post(*operations, queue: int = 0) -> None:
+            made: list = []
+            state = rollup.make(queue=queue).states[-1]
+            for operation in operations:
+                made.append(rollup.sign(alice, operation, state=state))
+                state = rollup.make(*made, queue=queue).states[-1]
+            rollup.post(rollup.make(*made, queue=queue), first)
+            self.books_balance()
+
+        # Alice's accounts are 1 (ether) and 2 (USDC).
+        post(queue=4)
+        post(CreatePool(1, 2, 10**8, 10**7, 7, FOREVER), Withdraw(1, 12345, 5, FOREVER))
+        self.post_wrong(1)
+        self.books_balance()
+        post()
+        self.prove()
+        self.books_balance()
+        # The first sequencer's bond is lost.
+        rollup.bond(first)
+        self.leave_or_return(1)
+        assert self.contract.bonds(second).exitStartedAt
+        for step in (self.confirm, self.confirm, self.claim_a_withdrawal, lambda: self.time_passes(7.1)):
+            step()
+            self.books_balance()
+        self.leave_or_return(1)
+        self.books_balance()
+        self.claim_a_reward()
+        self.books_balance()
 
     # ---------------------------------------------------------------- the end
 

@@ -141,7 +141,7 @@ def test_pending_batches_are_void(project, deployer, registry, parts, sequencer,
     rollup.deposit(alice, 0, 100)
     rollup.deposit(bob, 0, 50)
     executed_at = rollup.now
-    rollup.mine(executed_at + HOUR - 10)
+    rollup.mine(executed_at + HOUR - 30)
     pending = rollup.post(rollup.make(queue=1, executed_at=executed_at), sequencer)
     rollup.mine(max(executed_at, rollup.now - HOUR) + 7 * DAY + 10)
     c = rollup.contract
@@ -185,7 +185,7 @@ def test_attack_a_dispute_after_the_freeze_moves_no_money_of_users(
     rollup.deposit(alice, 0, 100)
     rollup.deposit(alice, 0, 50)
     executed_at = rollup.now
-    rollup.mine(executed_at + HOUR - 10)
+    rollup.mine(executed_at + HOUR - 30)
     wrong = rollup.post(rollup.make(queue=1, executed_at=executed_at).with_(state_root=GARBAGE), sequencer)
     rollup.mine(executed_at + 7 * DAY + 20)
     c = rollup.contract
