@@ -73,8 +73,8 @@ class Outbox:
         Stores nothing about its fate: the caller does, together with what follows from it.
         Raises ChainError for trouble with the node or when the account cannot pay.
         """
-        # Before the receipts: a transaction that is mined between the two questions must not look lost.
-        nonce = self._chain.nonce(self._signer.address)
+        # As of the follower's last block, whose receipts are all there: one that is mined just now must not look lost.
+        nonce = self._chain.nonce_at(self._signer.address, cursor)
         for attempt in letter.attempts:
             receipt = self._chain.receipt(attempt.hash)
             if receipt is not None:
