@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {BitMaps} from "@openzeppelin/contracts/utils/structs/BitMaps.sol";
 import {SafeTransferLib} from "solady/src/utils/SafeTransferLib.sol";
@@ -10,6 +8,7 @@ import {SafeTransferLib} from "solady/src/utils/SafeTransferLib.sol";
 import {ICustody} from "../interfaces/ICustody.sol";
 import {ITokenRegistry} from "../interfaces/ITokenRegistry.sol";
 import {Slot} from "../libraries/Slot.sol";
+import {Tokens} from "../libraries/Tokens.sol";
 
 /// @title Custody
 /// @notice Deposits, queue, payouts and the freeze, for any rollup. Nobody has special rights here.
@@ -113,9 +112,7 @@ abstract contract Custody is ICustody, ReentrancyGuardTransient {
         bytes32 s
     ) external nonReentrant {
         if (token == 0) revert PermitOfEther();
-        // The result is of no interest: tokens are taken from the caller only, and only within the allowance.
-        try IERC20Permit(registry.tokenOf(token)).permit(msg.sender, address(this), amount, deadline, v, r, s) {}
-            catch {}
+        Tokens.permit(registry.tokenOf(token), amount, deadline, v, r, s);
         _deposit(token, amount, owner, account, key);
     }
 
@@ -294,13 +291,7 @@ abstract contract Custody is ICustody, ReentrancyGuardTransient {
     function _take(uint16 token, uint256 amount) private returns (uint256 arrived) {
         uint256 expected = token == 0 ? amount : 0;
         if (msg.value != expected) revert WrongValue(msg.value, expected);
-        if (token == 0) return amount;
-
-        IERC20 erc20 = IERC20(registry.tokenOf(token));
-        uint256 before = erc20.balanceOf(address(this));
-        SafeTransferLib.safeTransferFrom(address(erc20), msg.sender, address(this), amount);
-        uint256 afterwards = erc20.balanceOf(address(this));
-        arrived = afterwards > before ? afterwards - before : 0;
+        arrived = token == 0 ? amount : Tokens.take(registry.tokenOf(token), amount);
     }
 
     /// @dev Appends an operation to the queue.
