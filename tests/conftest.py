@@ -1,5 +1,6 @@
 """What every test shares."""
 
+import ape
 import pytest
 from hypothesis import settings
 
@@ -12,6 +13,6 @@ SLOT = 12
 
 
 @pytest.fixture(scope="session", autouse=True)
-def slots(chain) -> None:
+def slots() -> None:
     """Block times do not depend on how fast the machine is; a fast one would put a whole test into one second."""
-    chain.provider.make_request("anvil_setBlockTimestampInterval", [SLOT])
+    ape.chain.provider.make_request("anvil_setBlockTimestampInterval", [SLOT])

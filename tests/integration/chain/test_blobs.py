@@ -107,7 +107,7 @@ class TestSending:
         with pytest.raises(RevertedError):
             send(chain, signer(0), recorder, RECORD)
 
-    @pytest.mark.parametrize("blob", [b"", BLOB[:-1], b"\xff" * 131_072])
+    @pytest.mark.parametrize("blob", [b"", BLOB[:-1], b"\xff" * 131_072], ids=["empty", "short", "above the modulus"])
     def test_malformed_blob(self, chain: Chain, recorder: str, blob: bytes) -> None:
         with pytest.raises(BlobError):
             send(chain, signer(0), recorder, RECORD, blobs=[BLOB, blob])
