@@ -13,6 +13,7 @@ def cli() -> None:
 
     from layer2.actors.errors import RelayerError
     from layer2.actors.proving import SegmentProver
+    from layer2.benchmarks.channels import ActionGas, ChannelsBench
     from layer2.benchmarks.gas import GasBench, GasReport
     from layer2.benchmarks.optimistic import OptimisticBench, OptimisticReport
     from layer2.benchmarks.report import markdown, measure, write
@@ -38,8 +39,12 @@ def cli() -> None:
         with networks.parse_network_choice("ethereum:local:foundry"):
             return OptimisticBench(Chain(chain.provider.web3), say).run()
 
+    def channels() -> tuple[ActionGas, ...]:
+        with networks.parse_network_choice("ethereum:local:foundry"):
+            return ChannelsBench(Chain(chain.provider.web3), say).run()
+
     try:
-        report = measure(gas, optimistic, say)
+        report = measure(gas, optimistic, channels, say)
     except (BuildError, ChainError, RelayerError) as error:
         raise click.ClickException(str(error)) from error
     paths = write(report)

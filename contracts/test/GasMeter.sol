@@ -3,6 +3,32 @@ pragma solidity 0.8.37;
 
 /// @notice Calls without transactions of their own: what a call needs, and what it does with less.
 contract GasMeter {
+    /// @notice What `run` measured: the gas of each call, and of making it.
+    event Measured(uint256[] used);
+
+    /// @notice A call to make.
+    struct Call {
+        address target;
+        uint256 value;
+        bytes data;
+    }
+
+    /// @notice Makes calls one after the other in one transaction, so that later ones find storage warm.
+    function run(Call[] calldata calls) external payable {
+        uint256[] memory used = new uint256[](calls.length);
+        for (uint256 i; i < calls.length; ++i) {
+            bool isDone;
+            address target = calls[i].target;
+            uint256 value = calls[i].value;
+            bytes memory input = calls[i].data;
+            uint256 before = gasleft();
+            (isDone,) = target.call{value: value}(input);
+            used[i] = before - gasleft();
+            require(isDone, "a call fails");
+        }
+        emit Measured(used);
+    }
+
     /// @return used Gas that the call used.
     /// @return result What it returned.
     function measure(address target, bytes calldata data) external view returns (uint256 used, bytes memory result) {

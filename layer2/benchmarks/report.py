@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from layer2.benchmarks.channels import ActionGas
 from layer2.benchmarks.gas import CallGas, GasReport, draw
 from layer2.benchmarks.optimistic import OptimisticReport
 from layer2.ledger import bench as ledger
@@ -44,14 +45,16 @@ class Report:
     ledger_transfers_per_second: float
     sequencer_transfers_per_second: float
     optimistic: OptimisticReport
+    channels: tuple[ActionGas, ...]
 
 
 def measure(
     gas: Callable[[], GasReport],
     optimistic: Callable[[], OptimisticReport],
+    channels: Callable[[], tuple[ActionGas, ...]],
     say: Callable[[str], None] = lambda line: None,
 ) -> Report:
-    """Runs everything; `gas` and `optimistic` submit batches to a chain. Takes minutes. Raises what the parts raise."""
+    """Runs everything; `gas`, `optimistic` and `channels` use a chain. Takes minutes. Raises what the parts raise."""
     say("constraints of a transfer at 12 and 16 levels: compiling")
     constraints = tuple(TransferConstraints(levels, transfer_constraints(levels)) for levels in (12, 16))
     say(f"ledger: {LEDGER_TRANSFERS} signed transfers")
@@ -61,7 +64,7 @@ def measure(
     say("provers: the same proofs by the native prover and by snarkjs")
     provers = tuple(bench_provers())
     size = DEFAULT_TRANSFERS.operation_bytes
-    return Report(constraints, size, gas(), provers, ledger_speed, sequencer_speed, optimistic())
+    return Report(constraints, size, gas(), provers, ledger_speed, sequencer_speed, optimistic(), channels())
 
 
 def write(report: Report, folder: Path = DOCS) -> list[Path]:
@@ -193,6 +196,8 @@ def markdown(report: Report, picture: str) -> str:
             "",
             *_optimistic(report.optimistic),
             "",
+            *_channels(report.channels),
+            "",
         ]
     )
 
@@ -236,6 +241,23 @@ def _optimistic(report: OptimisticReport) -> list[str]:
         ),
         "",
         *_calls(report.calls),
+    ]
+
+
+def _channels(actions: Iterable[ActionGas]) -> list[str]:
+    def number(gas: int | None) -> str:
+        return "" if gas is None else f"{gas:,}"
+
+    return [
+        "## Channels",
+        "",
+        "x402 publishes the gas of one call inside of a transaction that has touched the same storage before: no "
+        "intrinsic gas, no calldata. The next column is measured in the same way. Transactions are what users pay.",
+        "",
+        *_table(
+            ("action", "x402 (published)", "measured alike", "transaction"),
+            [(a.name, number(a.x402), number(a.alike), number(a.whole)) for a in actions],
+        ),
     ]
 
 

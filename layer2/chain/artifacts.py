@@ -30,6 +30,8 @@ _ERROR_SOURCES: Final = (
     "StateTransition",
     "CellVerifier",
     "TokenRegistry",
+    "PaymentChannel",
+    "PaymentChannelHub",
     "TestUSDC",
 )
 # Errors of Solidity itself and of Solady's token transfers, which our ABIs do not list.

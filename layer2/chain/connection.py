@@ -252,9 +252,9 @@ class Chain:
         transaction = _transaction(to, data, sender, value, blobs)
         return int(self._ask("eth_estimateGas", lambda: self.web3.eth.estimate_gas(transaction)))
 
-    def estimate_deployment_gas(self, code: bytes, sender: str) -> int:
+    def estimate_deployment_gas(self, code: bytes, sender: str, value: int = 0) -> int:
         """Gas that a contract's creation would use now; errors as in `estimate_gas`."""
-        transaction: TxParams = {"data": HexBytes(code), "from": to_checksum_address(sender)}
+        transaction: TxParams = {"data": HexBytes(code), "from": to_checksum_address(sender), "value": Wei(value)}
         return int(self._ask("eth_estimateGas", lambda: self.web3.eth.estimate_gas(transaction)))
 
     def request(self, method: str, *parameters: Any) -> Any:

@@ -150,21 +150,22 @@ def keys_hash(keys: VerifyingKeys) -> str:
     return hashlib.sha256(keys.to_json().encode()).hexdigest()
 
 
-def deploy_contract(chain: Chain, signer: Signer, name: str, *arguments: Any) -> tuple[str, Receipt]:
-    """Deploy one of the project's contracts; returns its address and the receipt.
+def deploy_contract(chain: Chain, signer: Signer, name: str, *arguments: Any, value: int = 0) -> tuple[str, Receipt]:
+    """Deploy one of the project's contracts, with `value` wei; returns its address and the receipt.
 
     Raises RevertedError when the constructor refuses, InsufficientFundsError, ChainError.
     """
     code = artifact(name).bytecode + encode(coder(name).constructor_types, arguments)
-    gas = chain.estimate_deployment_gas(code, signer.address)
+    gas = chain.estimate_deployment_gas(code, signer.address, value)
     gas += gas * GAS_MARGIN_PERCENT // 100
     priority, maximum = fees(chain)
-    if chain.balance(signer.address) < gas * maximum:
+    cost = value + gas * maximum
+    if chain.balance(signer.address) < cost:
         raise InsufficientFundsError(
-            f"{signer.address} cannot pay {gas * maximum} wei for the deployment of {name}: send it ETH"
+            f"{signer.address} cannot pay {cost} wei for the deployment of {name}: send it ETH"
         )
     nonce = chain.nonce(signer.address, pending=True)
-    unsigned = UnsignedTransaction(chain.chain_id(), nonce, None, code, 0, gas, maximum, priority)
-    receipt = send_raw(chain, signer.sign_transaction(unsigned), None, code, signer.address)
+    unsigned = UnsignedTransaction(chain.chain_id(), nonce, None, code, value, gas, maximum, priority)
+    receipt = send_raw(chain, signer.sign_transaction(unsigned), None, code, signer.address, value)
     assert receipt.contract is not None
     return receipt.contract, receipt
