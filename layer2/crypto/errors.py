@@ -19,3 +19,7 @@ class KeyDerivationError(CryptoError):
 
 class SignatureError(CryptoError):
     """A signature or message that cannot be encoded or signed."""
+
+
+class SigningError(CryptoError):
+    """A message of EIP-712 that cannot be made or signed."""

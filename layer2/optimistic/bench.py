@@ -7,11 +7,12 @@ import sys
 import time
 from typing import Final
 
+from layer2.crypto.eip712 import address_of
 from layer2.optimistic.constants import CHUNK_OPERATIONS
 from layer2.optimistic.errors import OptimisticError
 from layer2.optimistic.operations import Transfer
 from layer2.optimistic.records import Account
-from layer2.optimistic.signing import address_of, domain_separator, sign_operation
+from layer2.optimistic.signing import domain_separator, sign_operation
 from layer2.optimistic.state import RollupState
 from layer2.optimistic.transition import Context, execute_chunk
 

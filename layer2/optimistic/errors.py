@@ -1,5 +1,7 @@
 """Errors of `layer2.optimistic`: each names the value it refuses and the remedy."""
 
+from layer2.crypto.errors import SigningError as SigningError
+
 
 class OptimisticError(ValueError):
     """The base of everything this package refuses."""
@@ -15,10 +17,6 @@ class TreeError(OptimisticError):
 
 class OperationError(OptimisticError):
     """An operation whose fields do not fit its encoding."""
-
-
-class SigningError(OptimisticError):
-    """A message that cannot be made or signed."""
 
 
 class StateError(OptimisticError):

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Protocol, TypeVar
 
+from layer2.crypto.eip712 import GROUP_ORDER, Message, address_of, sign
 from layer2.ledger.amounts import MAX_FLOAT40, decode_fee8, nearest_float40
 from layer2.ledger.constants import SLOT_BYTES, Kind
 from layer2.optimistic.batches import StateWords
@@ -45,7 +46,7 @@ from layer2.optimistic.operations import (
     read_chunk,
 )
 from layer2.optimistic.records import NFT, Account, Pool, Position, Record, Withdrawal
-from layer2.optimistic.signing import GROUP_ORDER, Message, address_of, message_of, sale_of, sign
+from layer2.optimistic.signing import message_of, sale_of
 from layer2.optimistic.state import Fees, RollupState
 from layer2.optimistic.transition import Context, Failure, Outcome, execute_chunk
 from layer2.optimistic.witness import Arguments, make_witness

@@ -11,6 +11,7 @@ from enum import StrEnum
 from math import isqrt
 from typing import Any, Final, TypeVar
 
+from layer2.crypto.eip712 import Message, recover
 from layer2.ledger.constants import SLOT_BYTES, Kind
 from layer2.optimistic.constants import (
     AMOUNT_LIMIT,
@@ -41,12 +42,10 @@ from layer2.optimistic.operations import (
 )
 from layer2.optimistic.records import NFT, Account, Pool, Position, Record, Withdrawal, leaf
 from layer2.optimistic.signing import (
-    Message,
     add_liquidity_message,
     create_pool_message,
     mint_nft_message,
     purchase_nft_message,
-    recover,
     remove_liquidity_message,
     sell_nft_message,
     swap_message,

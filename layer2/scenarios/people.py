@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 
 from layer2.chain.signer import LocalSigner
+from layer2.crypto.eip712 import address_of
 from layer2.crypto.keccak import keccak256
 from layer2.optimistic.records import Account, Record
-from layer2.optimistic.signing import address_of
 from layer2.optimistic.state import RollupState
 
 

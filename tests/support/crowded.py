@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from layer2.crypto.eip712 import address_of
 from layer2.optimistic.constants import CHUNK_BYTES, CHUNK_OPERATIONS, DEFAULT_LEVELS, WITHDRAWAL_LEVELS
 from layer2.optimistic.operations import (
     AddLiquidity,
@@ -24,7 +25,7 @@ from layer2.optimistic.operations import (
     Withdraw,
 )
 from layer2.optimistic.records import NFT, Account, Pool, Position, Record, leaf
-from layer2.optimistic.signing import address_of, sign_operation, sign_sale
+from layer2.optimistic.signing import sign_operation, sign_sale
 from layer2.optimistic.state import NO_FEES, RollupState
 from layer2.optimistic.transition import Context, execute_chunk
 from layer2.optimistic.tree import Tree

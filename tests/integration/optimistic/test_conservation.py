@@ -25,6 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from layer2.crypto.eip712 import address_of
 from layer2.optimistic.operations import (
     AddLiquidity,
     CreatePool,
@@ -35,7 +36,6 @@ from layer2.optimistic.operations import (
     Withdraw,
 )
 from layer2.optimistic.records import Account, Pool, Position, encode
-from layer2.optimistic.signing import address_of
 from tests.support.optimistic import DAY, FOREVER, NO_KEY, STAKE, Config, Posted, Rollup, private_key
 
 CONFIG = Config(levels=5, freeze_deadline=8 * DAY, inclusion_deadline=2 * DAY)

@@ -3,12 +3,13 @@
 import pytest
 
 from layer2.actors.draft import Draft, DraftFullError
+from layer2.crypto.eip712 import address_of
 from layer2.ledger.operations import NO_KEY
 from layer2.ledger.operations import Operation as QueueOperation
 from layer2.optimistic.chunks import execute_batch, pack
 from layer2.optimistic.operations import QueueEntry, Transfer, TransferNFT
 from layer2.optimistic.records import Account
-from layer2.optimistic.signing import address_of, sign_operation
+from layer2.optimistic.signing import sign_operation
 from layer2.optimistic.state import RollupState
 from layer2.optimistic.transition import Context, Failure
 

@@ -8,10 +8,11 @@ from coincurve import PrivateKey
 from eth_abi import encode as abi_encode
 from eth_utils import keccak
 
+from layer2.crypto.eip712 import GROUP_ORDER, MAX_S, address_of
 from layer2.optimistic.batches import StateWords
 from layer2.optimistic.constants import CHUNK_BYTES
 from layer2.optimistic.operations import PurchaseNFT, Transfer, Withdraw
-from layer2.optimistic.signing import GROUP_ORDER, MAX_S, address_of, domain_separator, message_of
+from layer2.optimistic.signing import domain_separator, message_of
 from layer2.optimistic.transition import Context, execute_chunk
 from layer2.optimistic.witness import Arguments, make_witness
 from tests.unit.optimistic.world import (

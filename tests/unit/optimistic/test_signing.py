@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from layer2.crypto.addresses import int_to_address
+from layer2.crypto.eip712 import GROUP_ORDER, MAX_S, address_of, compact, encode_type, recover, sign
 from layer2.crypto.errors import AddressError
 from layer2.optimistic.errors import SigningError
 from layer2.optimistic.operations import (
@@ -28,17 +29,10 @@ from layer2.optimistic.operations import (
     Withdraw,
 )
 from layer2.optimistic.signing import (
-    GROUP_ORDER,
-    MAX_S,
     MESSAGES,
-    address_of,
-    compact,
     domain_separator,
-    encode_type,
     message_of,
-    recover,
     sale_of,
-    sign,
     sign_operation,
     sign_sale,
     typed_data,

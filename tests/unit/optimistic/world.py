@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from layer2.crypto.eip712 import address_of
 from layer2.optimistic.constants import OperationKind
 from layer2.optimistic.errors import SigningError
 from layer2.optimistic.operations import Nothing, Operation, PurchaseNFT, QueueEntry, SignedOperation
 from layer2.optimistic.records import NFT, Account, Pool, Position, Record, leaf
-from layer2.optimistic.signing import address_of, domain_separator, sign_operation, sign_sale
+from layer2.optimistic.signing import domain_separator, sign_operation, sign_sale
 from layer2.optimistic.state import RollupState
 from layer2.optimistic.transition import Context, Failure, Outcome, execute_chunk
 from layer2.optimistic.witness import Arguments, make_witness
