@@ -1,4 +1,5 @@
-"""What the databases of all actors share: SQLite with transactions, the L1 cursor, the queue, snapshots, letters to L1.
+"""What the databases of all actors share: SQLite with transactions, the L1 cursor, letters to L1; for actors of rollups
+also queue and snapshots.
 
 One `Database` is one connection, shared by the threads of a process under a lock; a second process is kept out.
 Everything that comes from L1 carries its block number, so that a reorg removes it by one rule.
@@ -24,11 +25,6 @@ KEPT_BLOCKS: Final = 256
 _SCHEMA: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE blocks (number INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT;
-CREATE TABLE queue (
-    position INTEGER PRIMARY KEY, slot BLOB NOT NULL, arrival INTEGER NOT NULL, seen REAL NOT NULL,
-    chain BLOB NOT NULL, block INTEGER NOT NULL, block_hash BLOB NOT NULL
-) STRICT;
-CREATE TABLE snapshots (batch_id INTEGER PRIMARY KEY, batch_hash BLOB NOT NULL, state BLOB NOT NULL) STRICT;
 CREATE TABLE outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT, purpose TEXT NOT NULL, reference TEXT NOT NULL, target TEXT NOT NULL,
     input BLOB NOT NULL, value TEXT NOT NULL, blob BLOB,
@@ -38,6 +34,14 @@ CREATE TABLE attempts (
     hash BLOB PRIMARY KEY, letter INTEGER NOT NULL REFERENCES outbox (id), nonce INTEGER NOT NULL, raw BLOB NOT NULL,
     signed REAL NOT NULL
 ) STRICT;
+"""
+
+_ROLLUP_SCHEMA: Final = """
+CREATE TABLE queue (
+    position INTEGER PRIMARY KEY, slot BLOB NOT NULL, arrival INTEGER NOT NULL, seen REAL NOT NULL,
+    chain BLOB NOT NULL, block INTEGER NOT NULL, block_hash BLOB NOT NULL
+) STRICT;
+CREATE TABLE snapshots (batch_id INTEGER PRIMARY KEY, batch_hash BLOB NOT NULL, state BLOB NOT NULL) STRICT;
 """
 
 
@@ -78,6 +82,9 @@ class Letter:
 class Database:
     """An open database. Close it, or use it as a context manager. A subclass adds its own tables."""
 
+    BASE_SCHEMA: ClassVar[str] = ""
+    """Tables that several subclasses share."""
+
     SCHEMA: ClassVar[str]
     """Tables of the subclass."""
 
@@ -102,8 +109,8 @@ class Database:
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version == 0:
                 self._db.executescript(
-                    f"BEGIN IMMEDIATE; {_SCHEMA} {self.SCHEMA} PRAGMA application_id = {self.APPLICATION}; "
-                    f"PRAGMA user_version = {self.VERSION}; COMMIT;"
+                    f"BEGIN IMMEDIATE; {_SCHEMA} {self.BASE_SCHEMA} {self.SCHEMA} "
+                    f"PRAGMA application_id = {self.APPLICATION}; PRAGMA user_version = {self.VERSION}; COMMIT;"
                 )
             application = self._db.execute("PRAGMA application_id").fetchone()[0]
         except (sqlite3.Error, OSError) as error:
@@ -118,7 +125,7 @@ class Database:
             )
         if application != self.APPLICATION:
             self._db.close()
-            raise StoreError(f"database {self.path} is that of an actor of another kind of rollup: name another file")
+            raise StoreError(f"database {self.path} is that of an actor of another kind: name another file")
 
     def close(self) -> None:
         """Close the connection; a transaction under way is rolled back."""
@@ -160,7 +167,7 @@ class Database:
     # ---------------------------------------------------------------- whose database this is
 
     def bind(self, identity: str) -> None:
-        """Make this the database of one rollup, for ever. Raises StoreError when it is that of another."""
+        """Make this the database of one deployment, for ever. Raises StoreError when it is that of another."""
         with self.transaction():
             self._run("INSERT OR IGNORE INTO meta VALUES ('identity', ?)", identity)
             (known,) = self._run("SELECT value FROM meta WHERE key = 'identity'")[0]
@@ -170,7 +177,7 @@ class Database:
                 "if that chain is gone"
             )
 
-    # ---------------------------------------------------------------- L1: cursor, queue, snapshots
+    # ---------------------------------------------------------------- L1: cursor
 
     def blocks(self) -> list[BlockRef]:
         """Cursors, latest first."""
@@ -187,56 +194,13 @@ class Database:
     def rewind(self, block: int) -> None:
         """Forget everything that blocks after `block` said; what depended on it waits again."""
         with self.transaction():
-            self._run("DELETE FROM queue WHERE block > ?", block)
             self._run("DELETE FROM blocks WHERE number > ?", block)
             self._run("UPDATE outbox SET state = 'open', block = NULL WHERE block > ? AND state = 'mined'", block)
             self._rewind(block)
-            self._run("DELETE FROM snapshots WHERE batch_hash NOT IN (SELECT hash FROM batches)")
 
     def _rewind(self, block: int) -> None:
-        """The same for the tables of the subclass, of which `batches`, with a column `hash`, is one."""
+        """The same for the tables of the subclass."""
         raise NotImplementedError
-
-    def add_queued(self, entry: QueuedOperation, arrival: int, seen: float) -> None:
-        """Record a queue entry."""
-        block = entry.block
-        self._run(
-            "INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?, ?)",
-            entry.index,
-            entry.operation.to_slot(),
-            arrival,
-            seen,
-            queue_chain(self.queue_chain(entry.index), entry.operation),
-            block.number,
-            block.hash,
-        )
-
-    def queue_chain(self, end: int) -> bytes:
-        """The queue's hash chain over the first `end` entries (docs/protocol.md §6.1), of which the last is known."""
-        return bytes(self._run("SELECT chain FROM queue WHERE position = ?", end - 1)[0][0]) if end else bytes(32)
-
-    def queued(self, first: int, limit: int = 1_000_000) -> list[QueueRow]:
-        """Queue entries from position `first` on."""
-        rows = self._run("SELECT * FROM queue WHERE position >= ? ORDER BY position LIMIT ?", first, limit)
-        return [
-            QueueRow(QueuedOperation(position, Operation.from_slot(slot), BlockRef(block, block_hash)), arrival, seen)
-            for position, slot, arrival, seen, _, block, block_hash in rows
-        ]
-
-    def save_snapshot(self, batch_id: int, batch_hash: bytes, state: bytes, keep: int = 2) -> None:
-        """Record the state after a batch, so that a start need not replay all batches. Keeps the latest `keep`."""
-        with self.transaction():
-            self._run("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", batch_id, batch_hash, state)
-            self._run(
-                "DELETE FROM snapshots WHERE batch_id NOT IN "
-                "(SELECT batch_id FROM snapshots ORDER BY batch_id DESC LIMIT ?)",
-                keep,
-            )
-
-    def snapshot(self, up_to: int) -> tuple[int, bytes, bytes] | None:
-        """The latest (batch id, batch hash, state) with an id of at most `up_to`."""
-        rows = self._run("SELECT * FROM snapshots WHERE batch_id <= ? ORDER BY batch_id DESC LIMIT 1", up_to)
-        return tuple(rows[0]) if rows else None
 
     # ---------------------------------------------------------------- letters to L1
 
@@ -291,6 +255,64 @@ class Database:
         number, purpose, reference, target, input_, value, blob, state = row
         signed = tuple(Attempt(*attempt) for attempt in attempts)
         return Letter(number, purpose, reference, target, input_, int(value), blob, state, signed)
+
+
+class RollupDatabase(Database):
+    """The database of an actor of a rollup. A subclass adds its own tables."""
+
+    BASE_SCHEMA = _ROLLUP_SCHEMA
+
+    def _rewind(self, block: int) -> None:
+        self._run("DELETE FROM queue WHERE block > ?", block)
+        self._rewind_batches(block)
+        self._run("DELETE FROM snapshots WHERE batch_hash NOT IN (SELECT hash FROM batches)")
+
+    def _rewind_batches(self, block: int) -> None:
+        """The same for the tables of the subclass, of which `batches`, with a column `hash`, is one."""
+        raise NotImplementedError
+
+    # ---------------------------------------------------------------- queue and snapshots
+
+    def add_queued(self, entry: QueuedOperation, arrival: int, seen: float) -> None:
+        """Record a queue entry."""
+        block = entry.block
+        self._run(
+            "INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?, ?)",
+            entry.index,
+            entry.operation.to_slot(),
+            arrival,
+            seen,
+            queue_chain(self.queue_chain(entry.index), entry.operation),
+            block.number,
+            block.hash,
+        )
+
+    def queue_chain(self, end: int) -> bytes:
+        """The queue's hash chain over the first `end` entries (docs/protocol.md §6.1), of which the last is known."""
+        return bytes(self._run("SELECT chain FROM queue WHERE position = ?", end - 1)[0][0]) if end else bytes(32)
+
+    def queued(self, first: int, limit: int = 1_000_000) -> list[QueueRow]:
+        """Queue entries from position `first` on."""
+        rows = self._run("SELECT * FROM queue WHERE position >= ? ORDER BY position LIMIT ?", first, limit)
+        return [
+            QueueRow(QueuedOperation(position, Operation.from_slot(slot), BlockRef(block, block_hash)), arrival, seen)
+            for position, slot, arrival, seen, _, block, block_hash in rows
+        ]
+
+    def save_snapshot(self, batch_id: int, batch_hash: bytes, state: bytes, keep: int = 2) -> None:
+        """Record the state after a batch, so that a start need not replay all batches. Keeps the latest `keep`."""
+        with self.transaction():
+            self._run("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", batch_id, batch_hash, state)
+            self._run(
+                "DELETE FROM snapshots WHERE batch_id NOT IN "
+                "(SELECT batch_id FROM snapshots ORDER BY batch_id DESC LIMIT ?)",
+                keep,
+            )
+
+    def snapshot(self, up_to: int) -> tuple[int, bytes, bytes] | None:
+        """The latest (batch id, batch hash, state) with an id of at most `up_to`."""
+        rows = self._run("SELECT * FROM snapshots WHERE batch_id <= ? ORDER BY batch_id DESC LIMIT 1", up_to)
+        return tuple(rows[0]) if rows else None
 
 
 _LETTER: Final = "id, purpose, reference, target, input, value, blob, state"

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final, Literal
 
-from layer2.actors.database import Database
+from layer2.actors.database import RollupDatabase
 from layer2.chain.connection import BlockRef
 from layer2.chain.optimistic_rollup import SubmittedBatch
 from layer2.crypto.keccak import keccak256
@@ -154,14 +154,14 @@ def operation_id(operation: Operation) -> bytes:
     return keccak256(operation.encode())
 
 
-class OptimisticStore(Database):
+class OptimisticStore(RollupDatabase):
     """The database of an actor of the optimistic rollup."""
 
     SCHEMA = _SCHEMA
     VERSION = SCHEMA_VERSION
     APPLICATION = 0x4C324F50
 
-    def _rewind(self, block: int) -> None:
+    def _rewind_batches(self, block: int) -> None:
         self._run("DELETE FROM batches WHERE block > ?", block)
         self._run("DELETE FROM inclusions WHERE batch_hash NOT IN (SELECT hash FROM batches)")
         self._run("UPDATE batches SET void = NULL, void_block = NULL WHERE void_block > ?", block)

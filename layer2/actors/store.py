@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from eth_utils.crypto import keccak
 
-from layer2.actors.database import Database
+from layer2.actors.database import RollupDatabase
 from layer2.actors.errors import StoreError
 from layer2.chain.connection import BlockRef
 from layer2.chain.rollup import PostedBatch, ProofPoints
@@ -109,7 +109,7 @@ def transaction_id(signed: SignedOperation) -> bytes:
     return keccak(signed.to_bytes())
 
 
-class Store(Database):
+class Store(RollupDatabase):
     """The database of an actor of the ZK rollup."""
 
     SCHEMA = _SCHEMA
@@ -118,7 +118,7 @@ class Store(Database):
 
     # ---------------------------------------------------------------- batches
 
-    def _rewind(self, block: int) -> None:
+    def _rewind_batches(self, block: int) -> None:
         self._run("DELETE FROM batches WHERE block > ?", block)
         # Two operations with one nonce: the one that was included waits again, the other one stays dropped.
         for state in ("included", "dropped"):

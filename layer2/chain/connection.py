@@ -141,13 +141,21 @@ class Chain:
             return None
 
     def logs(
-        self, address: str, first: int, last: int, topics: Sequence[bytes | Sequence[bytes] | None] = ()
+        self,
+        address: str | Sequence[str],
+        first: int,
+        last: int,
+        topics: Sequence[bytes | Sequence[bytes] | None] = (),
     ) -> list[Log]:
-        """The logs of a contract in blocks `first` to `last`, in order. `topics` filters as eth_getLogs does."""
+        """The logs of a contract, or of several, in blocks `first` to `last`, in order.
+
+        `topics` filters as eth_getLogs does.
+        """
         wanted = [
             None if t is None else HexBytes(t) if isinstance(t, bytes) else [HexBytes(x) for x in t] for t in topics
         ]
-        query = {"address": to_checksum_address(address), "fromBlock": first, "toBlock": last, "topics": wanted}
+        addresses = [to_checksum_address(one) for one in ([address] if isinstance(address, str) else address)]
+        query = {"address": addresses, "fromBlock": first, "toBlock": last, "topics": wanted}
         raw = self._ask("eth_getLogs", lambda: self.web3.eth.get_logs(cast(Any, query)))
         found = [
             Log(

@@ -1,4 +1,4 @@
-"""Reads a contract's logs from a stored cursor and notices reorgs by block hashes.
+"""Reads contracts' logs from a stored cursor and notices reorgs by block hashes.
 
 `eth_getLogs` is polled: subscriptions and filters lose events when the connection breaks.
 May import `layer2.chain` only.
@@ -27,14 +27,20 @@ class Reading:
 
 
 class LogReader:
-    """Polls the logs of one contract. Holds no position itself: the caller stores it and gives it back."""
+    """Polls the logs of one contract or several. Holds no position itself: the caller stores it and gives it back."""
 
     def __init__(
-        self, chain: Chain, address: str, first_block: int, *, confirmations: int = 0, max_range: int = 2000
+        self,
+        chain: Chain,
+        address: str | Sequence[str],
+        first_block: int,
+        *,
+        confirmations: int = 0,
+        max_range: int = 2000,
     ) -> None:
         """
-        first_block: block of the contract's deployment. confirmations: how many blocks must lie above a block before
-        it is read; 0 follows the head. max_range: most blocks in one request.
+        first_block: block of the (first) contract's deployment. confirmations: how many blocks must lie above a block
+        before it is read; 0 follows the head. max_range: most blocks in one request.
         Raises ValueError for a negative number or an empty range.
         """
         if first_block < 0 or confirmations < 0 or max_range < 1:

@@ -160,5 +160,5 @@ def test_another_application(tmp_path: Path) -> None:
     raw = sqlite3.connect(tmp_path / "store")
     raw.execute("PRAGMA application_id = 5")
     raw.close()
-    with pytest.raises(StoreError, match="another kind of rollup: name another file"):
+    with pytest.raises(StoreError, match="another kind: name another file"):
         OptimisticStore(tmp_path / "store")
