@@ -3,9 +3,9 @@ pragma solidity 0.8.37;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
-import {Ledger} from "./Ledger.sol";
 import {IStateChannel} from "../interfaces/IStateChannel.sol";
 import {Signatures} from "../libraries/Signatures.sol";
+import {Ledger} from "./Ledger.sol";
 
 /// @title StateChannel
 /// @notice Channels of two parties, all in one contract. Nobody has special rights here.
@@ -92,14 +92,14 @@ contract StateChannel is IStateChannel, Ledger, EIP712 {
         bytes calldata signatureA,
         bytes calldata signatureB
     ) external nonReentrant {
-        bytes32 channelId = channelIdOf(config);
+        bytes32 channelId = idOf(config);
         Deposits memory deposits = _depositsOfOpen(channelId);
         _checkChannel(outcome.channelId, channelId);
         _checkDeposits(config, deposits, outcome.depositsA, outcome.depositsB);
         _checkBalance(
             uint256(outcome.balanceA) + outcome.balanceB, uint256(outcome.depositsA) + outcome.depositsB
         );
-        _checkSignatures(config, keccak256(abi.encode(_FINAL_TYPE, outcome)), signatureA, signatureB);
+        _checkSignatures(config, finalDigest(outcome), signatureA, signatureB);
 
         // Balanced, and no more than was deposited: what both get is what both have deposited.
         _close(
@@ -120,7 +120,7 @@ contract StateChannel is IStateChannel, Ledger, EIP712 {
         bytes calldata signatureA,
         bytes calldata signatureB
     ) external nonReentrant {
-        bytes32 channelId = channelIdOf(config);
+        bytes32 channelId = idOf(config);
         Deposits memory deposits = _depositsOfOpen(channelId);
         uint256 running = closings[channelId].deadline;
         if (running != 0) revert ChannelIsClosing(channelId, running);
@@ -149,7 +149,7 @@ contract StateChannel is IStateChannel, Ledger, EIP712 {
         bytes calldata signatureA,
         bytes calldata signatureB
     ) external nonReentrant {
-        bytes32 channelId = channelIdOf(config);
+        bytes32 channelId = idOf(config);
         Deposits memory deposits = _depositsOfOpen(channelId);
         Closing storage closing = closings[channelId];
         uint256 deadline = closing.deadline;
@@ -168,12 +168,12 @@ contract StateChannel is IStateChannel, Ledger, EIP712 {
         external
         nonReentrant
     {
-        bytes32 channelId = channelIdOf(config);
+        bytes32 channelId = idOf(config);
         Deposits memory deposits = _depositsOfOpen(channelId);
         Closing memory closing = closings[channelId];
         if (closing.deadline == 0) revert ChannelNotClosing(channelId);
         if (block.timestamp <= closing.deadline) revert ChallengePeriodRunning(closing.deadline);
-        bytes32 stateHash = keccak256(abi.encode(_STATE_TYPE, state));
+        bytes32 stateHash = _hashOf(state);
         if (stateHash != closing.stateHash) revert StateMismatch(stateHash, closing.stateHash);
         _checkLocks(state, locks);
 
@@ -213,8 +213,18 @@ contract StateChannel is IStateChannel, Ledger, EIP712 {
     /* VIEWS */
 
     /// @inheritdoc IStateChannel
-    function channelIdOf(ChannelConfig calldata config) public view returns (bytes32) {
-        return _hashTypedDataV4(keccak256(abi.encode(_CONFIG_TYPE, config)));
+    function idOf(ChannelConfig calldata config) public pure returns (bytes32) {
+        return keccak256(abi.encode(_CONFIG_TYPE, config));
+    }
+
+    /// @inheritdoc IStateChannel
+    function stateDigest(State calldata state) external view returns (bytes32) {
+        return _hashTypedDataV4(_hashOf(state));
+    }
+
+    /// @inheritdoc IStateChannel
+    function finalDigest(Final calldata outcome) public view returns (bytes32) {
+        return _hashTypedDataV4(keccak256(abi.encode(_FINAL_TYPE, outcome)));
     }
 
     /// @inheritdoc IStateChannel
@@ -237,7 +247,7 @@ contract StateChannel is IStateChannel, Ledger, EIP712 {
     /// tell what arrived; all functions that touch channels are locked meanwhile.
     function _deposit(ChannelConfig calldata config, bool toA, uint256 amount) private {
         _checkConfig(config);
-        bytes32 channelId = channelIdOf(config);
+        bytes32 channelId = idOf(config);
         Deposits memory deposits = _deposits[channelId];
         if (_isClosed(deposits)) revert ChannelIsClosed(channelId);
         uint256 deadline = closings[channelId].deadline;
@@ -315,9 +325,9 @@ contract StateChannel is IStateChannel, Ledger, EIP712 {
             uint256(state.balanceA) + state.balanceB + _checkLocks(state, locks),
             uint256(state.depositsA) + state.depositsB
         );
-        stateHash = keccak256(abi.encode(_STATE_TYPE, state));
+        stateHash = _hashOf(state);
         if (state.version != 0) {
-            _checkSignatures(config, stateHash, signatureA, signatureB);
+            _checkSignatures(config, _hashTypedDataV4(stateHash), signatureA, signatureB);
         } else if (state.depositsA != 0 || state.depositsB != 0 || state.locks != 0) {
             // Balanced, so the balances are 0 as well if the deposits are.
             revert InitialStateNotEmpty();
@@ -367,13 +377,17 @@ contract StateChannel is IStateChannel, Ledger, EIP712 {
     /// @dev Refuses what not both parties have signed.
     function _checkSignatures(
         ChannelConfig calldata config,
-        bytes32 structHash,
+        bytes32 digest,
         bytes calldata signatureA,
         bytes calldata signatureB
     ) private view {
-        bytes32 digest = _hashTypedDataV4(structHash);
-        if (!Signatures.isValid(config.partyA, digest, signatureA)) revert InvalidSignature(config.partyA, digest);
-        if (!Signatures.isValid(config.partyB, digest, signatureB)) revert InvalidSignature(config.partyB, digest);
+        if (!Signatures.isValid(config.partyA, digest, signatureA)) revert InvalidSignature(config.partyA);
+        if (!Signatures.isValid(config.partyB, digest, signatureB)) revert InvalidSignature(config.partyB);
+    }
+
+    /// @dev What is kept of a state.
+    function _hashOf(State calldata state) private pure returns (bytes32) {
+        return keccak256(abi.encode(_STATE_TYPE, state));
     }
 
     /// @dev See `Deposits`.

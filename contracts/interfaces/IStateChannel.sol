@@ -12,7 +12,7 @@ pragma solidity 0.8.37;
 /// @dev Warning: a *contract* as a party can disown what it signed (ERC-1271), and so take a version away from you but
 /// keep the next, which makes you the one who closes with an old state. Prefer parties that are accounts of keys.
 interface IStateChannel {
-    /// @notice What a channel is. Its EIP-712 hash is the channel's id.
+    /// @notice What a channel is. Its EIP-712 struct hash is the channel's id.
     /// @param partyA One party.
     /// @param partyB The other.
     /// @param token What is paid; 0 is ETH.
@@ -149,8 +149,8 @@ interface IStateChannel {
     /// @notice What was signed is of another channel.
     error WrongChannel(bytes32 channelId, bytes32 expected);
 
-    /// @notice The party did not sign this: `hash` is the EIP-712 hash that was to be signed.
-    error InvalidSignature(address party, bytes32 hash);
+    /// @notice The party did not sign this.
+    error InvalidSignature(address signer);
 
     /// @notice A state of version 0 has nothing in it but the channel's id.
     error InitialStateNotEmpty();
@@ -258,8 +258,14 @@ interface IStateChannel {
     /// @notice How many locks a state can have.
     function MAX_LOCKS() external view returns (uint256);
 
-    /// @notice A channel's id.
-    function channelIdOf(ChannelConfig calldata config) external view returns (bytes32);
+    /// @notice A channel's id: the EIP-712 struct hash of its settings, the same in any contract and on any chain.
+    function idOf(ChannelConfig calldata config) external view returns (bytes32);
+
+    /// @notice The EIP-712 hash of a state, which both parties sign.
+    function stateDigest(State calldata state) external view returns (bytes32);
+
+    /// @notice The EIP-712 hash of a final state, which both parties sign.
+    function finalDigest(Final calldata outcome) external view returns (bytes32);
 
     /// @notice Where a channel is in its life.
     function statusOf(bytes32 channelId) external view returns (Status);

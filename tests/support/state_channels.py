@@ -107,9 +107,9 @@ class Signed:
         return astuple(self.state), [astuple(lock) for lock in self.locks]
 
 
-def digest(contract: ContractInstance, value: Config | State | Final, **domain: Any) -> bytes:
+def digest(contract: ContractInstance, value: State | Final, **domain: Any) -> bytes:
     """The EIP-712 hash. domain: fields that are to be others than the contract's."""
-    name = {Config: "ChannelConfig", State: "State", Final: "Final"}[type(value)]
+    name = type(value).__name__
     fields = [dict(zip(("type", "name"), item.split(), strict=True)) for item in TYPES[name].split(",")]
     message = dict(zip((item["name"] for item in fields), astuple(value), strict=True))
     own = {
@@ -127,11 +127,11 @@ def sign(account: AccountAPI, hashed: bytes) -> bytes:
     return bytes(EthAccount.unsafe_sign_hash(hashed, private_key(account)).signature)
 
 
-def struct_hash(state: State) -> bytes:
-    """The EIP-712 struct hash, as `closings` has it."""
-    head = keccak(text=f"State({TYPES['State']})")
-    types = [item.split()[0] for item in TYPES["State"].split(",")]
-    return keccak(head + encode(types, astuple(state)))
+def struct_hash(value: Config | State) -> bytes:
+    """The EIP-712 struct hash: a channel's id, or what `closings` has of a state."""
+    name = {Config: "ChannelConfig", State: "State"}[type(value)]
+    types = [item.split()[0] for item in TYPES[name].split(",")]
+    return keccak(keccak(text=f"{name}({TYPES[name]})") + encode(types, astuple(value)))
 
 
 def hash_of_locks(locks: Sequence[Lock]) -> bytes:
@@ -157,7 +157,7 @@ class Channel:
     id: bytes = field(init=False)
 
     def __post_init__(self) -> None:
-        self.id = digest(self.contract, self.config)
+        self.id = struct_hash(self.config)
 
     @classmethod
     def of(cls, contract: ContractInstance, party_a: AccountAPI, party_b: AccountAPI, **config: Any) -> Self:

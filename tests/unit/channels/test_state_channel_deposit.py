@@ -6,7 +6,7 @@ import pytest
 from eth_account import Account
 
 from tests.support.reverts import call, reverts
-from tests.support.state_channels import CLOSED, CLOSING, DAY, HOUR, NOBODY, NONE, OPEN, Channel, Config, digest
+from tests.support.state_channels import CLOSED, CLOSING, DAY, HOUR, NOBODY, NONE, OPEN, Channel, Config, struct_hash
 
 NO_PERMIT = (0, 0, bytes(32), bytes(32))
 MAX = 2**128 - 1
@@ -29,22 +29,16 @@ def tokens(state_channel, alice, bob, usdc) -> Channel:
 # ---------------------------------------------------------------- what it does
 
 
-def test_id_is_the_hash_of_the_settings_here_and_on_this_chain(state_channel, new, alice, bob, usdc):
-    for config in (
-        new.config,
-        Config(bob.address, alice.address, usdc.address, 30 * DAY, b"\xff" * 32),
-    ):
-        assert state_channel.channelIdOf(astuple(config)) == digest(state_channel, config)
+def test_id_is_the_hash_of_the_settings(state_channel, new, alice, bob, usdc):
+    for config in (new.config, Config(bob.address, alice.address, usdc.address, 30 * DAY, b"\xff" * 32)):
+        assert state_channel.idOf(astuple(config)) == struct_hash(config)
     others = [
         replace(new.config, party_a=bob.address, party_b=alice.address),
         replace(new.config, token=usdc.address),
         replace(new.config, challenge_period=DAY + 1),
         replace(new.config, salt=b"m" * 32),
     ]
-    ids = {digest(state_channel, config) for config in [new.config, *others]}
-    ids.add(digest(state_channel, new.config, chainId=1))
-    ids.add(digest(state_channel, new.config, verifyingContract=usdc.address))
-    assert len(ids) == 7
+    assert len({struct_hash(config) for config in [new.config, *others]}) == 5
 
 
 def test_first_deposit_opens(state_channel, new, alice):
