@@ -25,7 +25,7 @@ contract PaymentChannelHub is IPaymentChannelHub, Ledger, EIP712 {
     mapping(bytes32 channelId => Channel channel) public channels;
 
     /// @inheritdoc IPaymentChannelHub
-    mapping(bytes32 channelId => Closing closing) public closing;
+    mapping(bytes32 channelId => Closing closing) public closings;
 
     constructor() EIP712("Layer 2 Payment Channel Hub", "1") {}
 
@@ -53,7 +53,7 @@ contract PaymentChannelHub is IPaymentChannelHub, Ledger, EIP712 {
 
     /// @inheritdoc IPaymentChannelHub
     function claim(ChannelConfig calldata config, uint128 amount, bytes calldata signature) external {
-        bytes32 id = idOf(config);
+        bytes32 id = channelIdOf(config);
         Channel memory channel = channels[id];
         uint128 due = _due(channel, amount);
         if (due == 0) revert NothingToClaim(id, amount, channel);
@@ -67,7 +67,7 @@ contract PaymentChannelHub is IPaymentChannelHub, Ledger, EIP712 {
         bool isAnyClaimed;
         for (uint256 i; i < claims.length; ++i) {
             Claim calldata item = claims[i];
-            bytes32 id = idOf(item.config);
+            bytes32 id = channelIdOf(item.config);
             Channel memory channel = channels[id];
             uint128 due = _due(channel, item.amount);
             if (due == 0 || !_isVoucher(item.config, id, item.amount, item.signature)) continue;
@@ -87,21 +87,21 @@ contract PaymentChannelHub is IPaymentChannelHub, Ledger, EIP712 {
         bytes calldata voucherSignature,
         bytes calldata payeeSignature
     ) external {
-        bytes32 id = idOf(config);
+        bytes32 id = channelIdOf(config);
         Channel memory channel = channels[id];
-        uint64 closings = closing[id].closings;
+        uint64 count = closings[id].count;
         if (channel.balance == 0) revert EmptyChannel(id);
         if (amount < channel.released) revert AlreadyReleased(id, amount, channel.released);
         uint128 due = _due(channel, amount);
         if (due != 0 && !_isVoucher(config, id, amount, voucherSignature)) revert InvalidSignature(_signerOf(config));
         if (
             msg.sender != config.payee
-                && !Signatures.isValid(config.payee, closeDigest(id, amount, closings), payeeSignature)
+                && !Signatures.isValid(config.payee, closeDigest(id, amount, count), payeeSignature)
         ) revert InvalidSignature(config.payee);
 
         uint128 refund = channel.balance - due;
         // A withdrawal that was pending would hang over the next deposit.
-        closing[id] = Closing({withdrawableAfter: 0, closings: closings + 1});
+        closings[id] = Closing({withdrawableAfter: 0, count: count + 1});
         _empty(id, channel);
         _credit(config.payee, config.token, due);
         _credit(config.payer, config.token, refund);
@@ -113,12 +113,12 @@ contract PaymentChannelHub is IPaymentChannelHub, Ledger, EIP712 {
     function startWithdrawal(ChannelConfig calldata config) external {
         bytes32 id = _payersChannel(config);
         if (channels[id].balance == 0) revert EmptyChannel(id);
-        uint40 pending = closing[id].withdrawableAfter;
+        uint40 pending = closings[id].withdrawableAfter;
         if (pending != 0) revert WithdrawalPending(id, pending);
 
         // A time of today and at most 30 days are below 2⁴⁰ seconds.
         uint40 withdrawableAfter = uint40(block.timestamp + config.withdrawDelay);
-        closing[id].withdrawableAfter = withdrawableAfter;
+        closings[id].withdrawableAfter = withdrawableAfter;
 
         emit WithdrawalStarted(id, withdrawableAfter);
     }
@@ -126,13 +126,13 @@ contract PaymentChannelHub is IPaymentChannelHub, Ledger, EIP712 {
     /// @inheritdoc IPaymentChannelHub
     function finishWithdrawal(ChannelConfig calldata config) external {
         bytes32 id = _payersChannel(config);
-        uint40 withdrawableAfter = closing[id].withdrawableAfter;
+        uint40 withdrawableAfter = closings[id].withdrawableAfter;
         if (withdrawableAfter == 0) revert NoWithdrawal(id);
         if (block.timestamp <= withdrawableAfter) revert WithdrawalTooEarly(withdrawableAfter);
         Channel memory channel = channels[id];
         if (channel.balance == 0) revert EmptyChannel(id);
 
-        closing[id].withdrawableAfter = 0;
+        closings[id].withdrawableAfter = 0;
         _empty(id, channel);
         _credit(config.payer, config.token, channel.balance);
 
@@ -142,9 +142,9 @@ contract PaymentChannelHub is IPaymentChannelHub, Ledger, EIP712 {
     /// @inheritdoc IPaymentChannelHub
     function cancelWithdrawal(ChannelConfig calldata config) external {
         bytes32 id = _payersChannel(config);
-        if (closing[id].withdrawableAfter == 0) revert NoWithdrawal(id);
+        if (closings[id].withdrawableAfter == 0) revert NoWithdrawal(id);
 
-        closing[id].withdrawableAfter = 0;
+        closings[id].withdrawableAfter = 0;
 
         emit WithdrawalCancelled(id);
     }
@@ -152,7 +152,7 @@ contract PaymentChannelHub is IPaymentChannelHub, Ledger, EIP712 {
     /* VIEWS */
 
     /// @inheritdoc IPaymentChannelHub
-    function idOf(ChannelConfig calldata config) public pure returns (bytes32) {
+    function channelIdOf(ChannelConfig calldata config) public pure returns (bytes32) {
         return keccak256(abi.encode(_CONFIG_TYPE, config));
     }
 
@@ -162,8 +162,8 @@ contract PaymentChannelHub is IPaymentChannelHub, Ledger, EIP712 {
     }
 
     /// @inheritdoc IPaymentChannelHub
-    function closeDigest(bytes32 channelId, uint128 amount, uint64 closings) public view returns (bytes32) {
-        return _hashTypedDataV4(keccak256(abi.encode(_CLOSE_TYPE, channelId, amount, closings)));
+    function closeDigest(bytes32 channelId, uint128 amount, uint64 count) public view returns (bytes32) {
+        return _hashTypedDataV4(keccak256(abi.encode(_CLOSE_TYPE, channelId, amount, count)));
     }
 
     /* PRIVATE */
@@ -179,7 +179,7 @@ contract PaymentChannelHub is IPaymentChannelHub, Ledger, EIP712 {
         }
         uint256 arrived = _take(config.token, amount);
 
-        bytes32 id = idOf(config);
+        bytes32 id = channelIdOf(config);
         Channel memory channel = channels[id];
         uint256 deposited = uint256(channel.balance) + channel.released;
         uint128 balance = _sum(deposited, arrived) - channel.released;
@@ -230,7 +230,7 @@ contract PaymentChannelHub is IPaymentChannelHub, Ledger, EIP712 {
     /// @dev The channel's id, for its payer only.
     function _payersChannel(ChannelConfig calldata config) private view returns (bytes32) {
         if (msg.sender != config.payer) revert NotPayer(msg.sender);
-        return idOf(config);
+        return channelIdOf(config);
     }
 
     function _checkParty(address party) private view {

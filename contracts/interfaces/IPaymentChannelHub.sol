@@ -36,10 +36,10 @@ interface IPaymentChannelHub {
 
     /// @notice How a channel is ending, or has ended.
     /// @param withdrawableAfter From the next second on the payer can finish its withdrawal; 0 if none is pending.
-    /// @param closings How often the channel was closed by `close`.
+    /// @param count How often the channel was closed by `close`.
     struct Closing {
         uint40 withdrawableAfter;
-        uint64 closings;
+        uint64 count;
     }
 
     /// @notice A voucher with the settings of its channel.
@@ -131,7 +131,7 @@ interface IPaymentChannelHub {
     /// Anyone may call, a pending withdrawal does not matter.
     /// @param config The channel's settings.
     /// @param amount What the voucher states.
-    /// @param signature Of `voucherDigest(idOf(config), amount)`, by the channel's signer.
+    /// @param signature Of `voucherDigest(channelIdOf(config), amount)`, by the channel's signer.
     function claim(ChannelConfig calldata config, uint128 amount, bytes calldata signature) external;
 
     /// @notice As `claim`, for many vouchers. What cannot be claimed is left out; reverts if that is everything.
@@ -142,7 +142,7 @@ interface IPaymentChannelHub {
     /// @param config The channel's settings.
     /// @param amount What has left the channel to the payee in the end; not less than what has left it already.
     /// @param voucherSignature The voucher of that amount; not looked at if that has left the channel already.
-    /// @param payeeSignature Of `closeDigest(idOf(config), amount, closings)`, by the payee; not looked at if the payee
+    /// @param payeeSignature Of `closeDigest(channelIdOf(config), amount, count)`, by the payee; not looked at if the payee
     /// calls. Who has signed this takes no more vouchers before the channel was closed with it, or more than `amount`
     /// was claimed.
     function close(
@@ -165,14 +165,15 @@ interface IPaymentChannelHub {
     function channels(bytes32 channelId) external view returns (uint128 balance, uint128 released);
 
     /// @notice How the channel is ending, or has ended.
-    function closing(bytes32 channelId) external view returns (uint40 withdrawableAfter, uint64 closings);
+    function closings(bytes32 channelId) external view returns (uint40 withdrawableAfter, uint64 count);
 
     /// @notice The channel's id: EIP-712's `hashStruct` of its settings.
-    function idOf(ChannelConfig calldata config) external pure returns (bytes32 channelId);
+    function channelIdOf(ChannelConfig calldata config) external pure returns (bytes32 channelId);
 
     /// @notice What a channel's signer signs: EIP-712 `Voucher(bytes32 channelId,uint128 amount)`.
     function voucherDigest(bytes32 channelId, uint128 amount) external view returns (bytes32);
 
     /// @notice What a payee signs: EIP-712 `Close(bytes32 channelId,uint128 amount,uint64 closings)`.
-    function closeDigest(bytes32 channelId, uint128 amount, uint64 closings) external view returns (bytes32);
+    /// @param count How often the channel was closed before.
+    function closeDigest(bytes32 channelId, uint128 amount, uint64 count) external view returns (bytes32);
 }

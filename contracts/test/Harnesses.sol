@@ -6,6 +6,7 @@ import {ITokenRegistry} from "../interfaces/ITokenRegistry.sol";
 import {BabyJubJub} from "../libraries/BabyJubJub.sol";
 import {BatchData} from "../libraries/BatchData.sol";
 import {GenesisRoot} from "../libraries/GenesisRoot.sol";
+import {Signatures} from "../libraries/Signatures.sol";
 import {Slot} from "../libraries/Slot.sol";
 
 /// @notice The libraries, callable.
@@ -63,6 +64,13 @@ contract LibraryHarness {
         uint256[] memory vector = BatchData.newVector(sizes);
         for (uint256 i; i < 5; ++i) vector[i] = head[i];
         (z, y) = BatchData.bind(segment, sizes, vector);
+    }
+}
+
+/// @notice Signatures, callable.
+contract SignaturesHarness {
+    function isValid(address signer, bytes32 hash, bytes calldata signature) external view returns (bool) {
+        return Signatures.isValid(signer, hash, signature);
     }
 }
 

@@ -199,7 +199,7 @@ class ChannelsBench:
             answer = self._chain.call(self._hub, code.encode(function, *arguments))
             return bytes(code.decode_result(function, answer)[0])
 
-        return self._sign(ask("voucherDigest", ask("idOf", channel.config), amount))
+        return self._sign(ask("voucherDigest", ask("channelIdOf", channel.config), amount))
 
     def _sign(self, digest: bytes) -> bytes:
         signature = PrivateKey(self._payer.key).sign_recoverable(digest, hasher=None)
