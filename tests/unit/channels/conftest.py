@@ -3,6 +3,7 @@
 import pytest
 from ape.api import AccountAPI
 
+from tests.support.payment_channels import Channel as OneWay
 from tests.support.state_channels import Channel
 
 
@@ -75,4 +76,18 @@ def channel(state_channel, alice, bob) -> Channel:
     channel = Channel.of(state_channel, alice, bob)
     channel.deposit(alice, True, 100)
     channel.deposit(bob, False, 50)
+    return channel
+
+
+@pytest.fixture(scope="session")
+def hub(project, deployer):
+    """The contract of one-way channels."""
+    return deployer.deploy(project.PaymentChannelHub)
+
+
+@pytest.fixture
+def paid(hub, alice, bob) -> OneWay:
+    """Alice pays Bob; 100 wei are in it."""
+    channel = OneWay.of(hub, alice, bob)
+    channel.deposit(alice, 100)
     return channel
