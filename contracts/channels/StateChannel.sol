@@ -92,7 +92,7 @@ contract StateChannel is IStateChannel, Ledger, EIP712 {
         bytes calldata signatureA,
         bytes calldata signatureB
     ) external nonReentrant {
-        bytes32 channelId = idOf(config);
+        bytes32 channelId = channelIdOf(config);
         Deposits memory deposits = _depositsOfOpen(channelId);
         _checkChannel(outcome.channelId, channelId);
         _checkDeposits(config, deposits, outcome.depositsA, outcome.depositsB);
@@ -120,7 +120,7 @@ contract StateChannel is IStateChannel, Ledger, EIP712 {
         bytes calldata signatureA,
         bytes calldata signatureB
     ) external nonReentrant {
-        bytes32 channelId = idOf(config);
+        bytes32 channelId = channelIdOf(config);
         Deposits memory deposits = _depositsOfOpen(channelId);
         uint256 running = closings[channelId].deadline;
         if (running != 0) revert ChannelIsClosing(channelId, running);
@@ -149,7 +149,7 @@ contract StateChannel is IStateChannel, Ledger, EIP712 {
         bytes calldata signatureA,
         bytes calldata signatureB
     ) external nonReentrant {
-        bytes32 channelId = idOf(config);
+        bytes32 channelId = channelIdOf(config);
         Deposits memory deposits = _depositsOfOpen(channelId);
         Closing storage closing = closings[channelId];
         uint256 deadline = closing.deadline;
@@ -168,7 +168,7 @@ contract StateChannel is IStateChannel, Ledger, EIP712 {
         external
         nonReentrant
     {
-        bytes32 channelId = idOf(config);
+        bytes32 channelId = channelIdOf(config);
         Deposits memory deposits = _depositsOfOpen(channelId);
         Closing memory closing = closings[channelId];
         if (closing.deadline == 0) revert ChannelNotClosing(channelId);
@@ -213,7 +213,7 @@ contract StateChannel is IStateChannel, Ledger, EIP712 {
     /* VIEWS */
 
     /// @inheritdoc IStateChannel
-    function idOf(ChannelConfig calldata config) public pure returns (bytes32) {
+    function channelIdOf(ChannelConfig calldata config) public pure returns (bytes32) {
         return keccak256(abi.encode(_CONFIG_TYPE, config));
     }
 
@@ -247,7 +247,7 @@ contract StateChannel is IStateChannel, Ledger, EIP712 {
     /// tell what arrived; all functions that touch channels are locked meanwhile.
     function _deposit(ChannelConfig calldata config, bool toA, uint256 amount) private {
         _checkConfig(config);
-        bytes32 channelId = idOf(config);
+        bytes32 channelId = channelIdOf(config);
         Deposits memory deposits = _deposits[channelId];
         if (_isClosed(deposits)) revert ChannelIsClosed(channelId);
         uint256 deadline = closings[channelId].deadline;

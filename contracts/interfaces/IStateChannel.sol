@@ -259,7 +259,7 @@ interface IStateChannel {
     function MAX_LOCKS() external view returns (uint256);
 
     /// @notice A channel's id: the EIP-712 struct hash of its settings, the same in any contract and on any chain.
-    function idOf(ChannelConfig calldata config) external view returns (bytes32);
+    function channelIdOf(ChannelConfig calldata config) external view returns (bytes32);
 
     /// @notice The EIP-712 hash of a state, which both parties sign.
     function stateDigest(State calldata state) external view returns (bytes32);

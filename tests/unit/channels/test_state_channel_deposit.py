@@ -31,7 +31,7 @@ def tokens(state_channel, alice, bob, usdc) -> Channel:
 
 def test_id_is_the_hash_of_the_settings(state_channel, new, alice, bob, usdc):
     for config in (new.config, Config(bob.address, alice.address, usdc.address, 30 * DAY, b"\xff" * 32)):
-        assert state_channel.idOf(astuple(config)) == struct_hash(config)
+        assert state_channel.channelIdOf(astuple(config)) == struct_hash(config)
     others = [
         replace(new.config, party_a=bob.address, party_b=alice.address),
         replace(new.config, token=usdc.address),
