@@ -83,31 +83,31 @@ def witnesses() -> list[tuple[str, CircuitParams, World]]:
     return found
 
 
-@pytest.fixture(scope="module", params=witnesses(), ids=lambda case: case[0])
-def case(request):
+@pytest.fixture(scope="module", params=witnesses(), ids=lambda subject: subject[0])
+def subject(request):
     _, params, world = request.param
     circuit = segment_circuit(params)
     inputs = world.inputs(params)
     return circuit, circuit.probe(inputs), inputs_of(circuit, inputs)
 
 
-def test_no_wire_can_change_alone(case):
-    circuit, probe, _ = case
+def test_no_wire_can_change_alone(subject):
+    circuit, probe, _ = subject
     free = free_wires(circuit, probe.witness)
     loose = loose_wires(probe, range(1, circuit.r1cs.wires))
     assert {name for wire in loose - free for name in circuit.names[wire]} == set()
 
 
-def test_inputs_determine_every_wire(case):
-    circuit, probe, inputs = case
+def test_inputs_determine_every_wire(subject):
+    circuit, probe, inputs = subject
     free = free_wires(circuit, probe.witness)
     assert probe.freedom(inputs | free) == 0
     assert probe.freedom(inputs) == len(free)
 
 
-def test_quick_answers_are_right(case):
+def test_quick_answers_are_right(subject):
     """`alternative` and `violated` against an evaluation of all constraints."""
-    circuit, probe, _ = case
+    circuit, probe, _ = subject
     for wire in range(1, circuit.r1cs.wires, circuit.r1cs.wires // 5):
         for value in ((probe.witness[wire] + 1) % R, (1 - probe.witness[wire]) % R):
             witness = list(probe.witness)
@@ -120,9 +120,9 @@ def test_quick_answers_are_right(case):
         assert circuit.r1cs.violated(witness) == []
 
 
-def test_freedom_is_noticed(case):
+def test_freedom_is_noticed(subject):
     """The check itself: when z may move, y moves with it."""
-    circuit, probe, inputs = case
+    circuit, probe, inputs = subject
     fixed = inputs | free_wires(circuit, probe.witness)
     assert probe.freedom(fixed - {circuit.symbols["main.z"], circuit.symbols["main.y"]}) == 1
 

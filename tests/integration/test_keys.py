@@ -99,7 +99,7 @@ def make_toy(folder: Path, length: int) -> Toy:
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+def short_toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     return make_toy(tmp_path_factory.mktemp("toy"), 4)
 
 
@@ -176,15 +176,15 @@ def polynomials(r1cs: R1cs, basis: list[int]) -> list[list[int]]:
     return sums
 
 
-@pytest.mark.parametrize("name", ["toy", "longer_toy"])
+@pytest.mark.parametrize("name", ["short_toy", "longer_toy"])
 def test_every_number_of_the_key_follows_from_the_published_secrets(name: str, request: pytest.FixtureRequest) -> None:
-    toy: Toy = request.getfixturevalue(name)
-    key = sections(toy.zkey)
-    r1cs = read_r1cs(toy.r1cs)
+    short_toy: Toy = request.getfixturevalue(name)
+    key = sections(short_toy.zkey)
+    r1cs = read_r1cs(short_toy.r1cs)
     rows = len(r1cs.constraints) + 4
     size = 1 << (rows - 1).bit_length()
     tau, alpha, beta = (secret(label) for label in ("tau", "alpha", "beta"))
-    delta = secret("delta", sha256(toy.r1cs.read_bytes()).digest())
+    delta = secret("delta", sha256(short_toy.r1cs.read_bytes()).digest())
     over_delta = pow(delta, -1, R)
 
     assert key[1] == struct.pack("<I", 1)
@@ -221,8 +221,8 @@ def test_every_number_of_the_key_follows_from_the_published_secrets(name: str, r
     assert key[10][64:] == bytes(4), "no contribution"
 
 
-def test_circuits_share_all_but_delta(toy: Toy, longer_toy: Toy) -> None:
-    first, second = sections(toy.zkey)[2], sections(longer_toy.zkey)[2]
+def test_circuits_share_all_but_delta(short_toy: Toy, longer_toy: Toy) -> None:
+    first, second = sections(short_toy.zkey)[2], sections(longer_toy.zkey)[2]
     assert first[84:468] == second[84:468]
     assert first[468:] != second[468:]
 
@@ -231,24 +231,24 @@ def test_the_known_alpha_is_the_one_of_the_published_secrets() -> None:
     assert g1(secret("alpha")) == DEVELOPMENT_ALPHA
 
 
-def test_the_same_circuit_gives_the_same_bytes(toy: Toy, tmp_path: Path) -> None:
-    shutil.copy(toy.r1cs, tmp_path / "other.r1cs")
+def test_the_same_circuit_gives_the_same_bytes(short_toy: Toy, tmp_path: Path) -> None:
+    shutil.copy(short_toy.r1cs, tmp_path / "other.r1cs")
     assert dev_setup(tmp_path / "other.r1cs", tmp_path / "other.zkey", "another name").returncode == 0
-    assert (tmp_path / "other.zkey").read_bytes() == toy.zkey.read_bytes()
+    assert (tmp_path / "other.zkey").read_bytes() == short_toy.zkey.read_bytes()
 
 
 # -------------------------------------------------------------------- other programs use it
 
 
-def test_snarkjs_proves_exports_and_verifies(toy: Toy, tmp_path: Path) -> None:
-    witness, public = toy.witness(11, 22, 33)
+def test_snarkjs_proves_exports_and_verifies(short_toy: Toy, tmp_path: Path) -> None:
+    witness, public = short_toy.witness(11, 22, 33)
     files = {name: tmp_path / name for name in ("w.wtns", "proof.json", "public.json", "vk.json", "v.sol")}
     files["w.wtns"].write_bytes(witness)
-    proved = snarkjs("groth16", "prove", toy.zkey, files["w.wtns"], files["proof.json"], files["public.json"])
+    proved = snarkjs("groth16", "prove", short_toy.zkey, files["w.wtns"], files["proof.json"], files["public.json"])
     assert proved.returncode == 0, proved.stdout
     assert json.loads(files["public.json"].read_text()) == [str(value) for value in public]
-    assert snarkjs("zkey", "export", "verificationkey", toy.zkey, files["vk.json"]).returncode == 0
-    assert snarkjs("zkey", "export", "solidityverifier", toy.zkey, files["v.sol"]).returncode == 0
+    assert snarkjs("zkey", "export", "verificationkey", short_toy.zkey, files["vk.json"]).returncode == 0
+    assert snarkjs("zkey", "export", "solidityverifier", short_toy.zkey, files["v.sol"]).returncode == 0
     assert str(DEVELOPMENT_ALPHA[0]) in files["v.sol"].read_text()
 
     verify = ("groth16", "verify", files["vk.json"], files["public.json"], files["proof.json"])
@@ -259,31 +259,31 @@ def test_snarkjs_proves_exports_and_verifies(toy: Toy, tmp_path: Path) -> None:
     assert "Invalid proof" in refused.stdout
 
 
-def test_a_native_proof_passes_the_pairing_of_py_ecc(toy: Toy, tmp_path: Path) -> None:
-    key, verifying_key = groth16py.import_zkey(str(toy.zkey))
-    witness, public = toy.witness(1, 2, 3)
+def test_a_native_proof_passes_the_pairing_of_py_ecc(short_toy: Toy, tmp_path: Path) -> None:
+    key, verifying_key = groth16py.import_zkey(str(short_toy.zkey))
+    witness, public = short_toy.witness(1, 2, 3)
     (tmp_path / "w.wtns").write_bytes(witness)
     proof = groth16py.prove_wtns(key, str(tmp_path / "w.wtns"))
     assert groth16py.Verifier(verifying_key).verify(proof, public)
-    ic = [curve.multiply(curve.G1, scalar) for scalar in _ic_scalars(toy)]
-    assert pairing_holds(toy, ic, proof, public)
-    assert not pairing_holds(toy, ic, proof, [public[0], public[1], public[2] + 1])
+    ic = [curve.multiply(curve.G1, scalar) for scalar in _ic_scalars(short_toy)]
+    assert pairing_holds(short_toy, ic, proof, public)
+    assert not pairing_holds(short_toy, ic, proof, [public[0], public[1], public[2] + 1])
 
 
-def _ic_scalars(toy: Toy) -> list[int]:
-    r1cs = read_r1cs(toy.r1cs)
+def _ic_scalars(short_toy: Toy) -> list[int]:
+    r1cs = read_r1cs(short_toy.r1cs)
     size = 1 << (len(r1cs.constraints) + 3).bit_length()
     a, b, c = polynomials(r1cs, lagrange(size, secret("tau")))
     return [(secret("beta") * a[s] + secret("alpha") * b[s] + c[s]) % R for s in range(4)]
 
 
-def pairing_holds(toy: Toy, ic: list[object], proof: bytes, public: list[int]) -> bool:
+def pairing_holds(short_toy: Toy, ic: list[object], proof: bytes, public: list[int]) -> bool:
     """e(A, B) = e(alpha, beta)·e(vkx, gamma)·e(C, delta), all points but the proof's from the published secrets."""
     n = [int.from_bytes(proof[i : i + 32]) for i in range(0, 256, 32)]
     a = (curve.FQ(n[0]), curve.FQ(n[1]), curve.FQ(1))
     b = (curve.FQ2((n[3], n[2])), curve.FQ2((n[5], n[4])), curve.FQ2.one())
     c = (curve.FQ(n[6]), curve.FQ(n[7]), curve.FQ(1))
-    delta = secret("delta", sha256(toy.r1cs.read_bytes()).digest())
+    delta = secret("delta", sha256(short_toy.r1cs.read_bytes()).digest())
     vkx = ic[0]
     for point, value in zip(ic[1:], public, strict=True):
         vkx = curve.add(vkx, curve.multiply(point, value))
@@ -317,8 +317,8 @@ def test_a_missing_file_and_another_kind_of_file_are_named(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("keep", [12, 20, 60, 150, -1])
-def test_a_cut_file_is_named(keep: int, toy: Toy, tmp_path: Path) -> None:
-    (tmp_path / "cut.r1cs").write_bytes(toy.r1cs.read_bytes()[:keep])
+def test_a_cut_file_is_named(keep: int, short_toy: Toy, tmp_path: Path) -> None:
+    (tmp_path / "cut.r1cs").write_bytes(short_toy.r1cs.read_bytes()[:keep])
     assert "cut short" in _refused(tmp_path / "cut.r1cs", tmp_path)
 
 

@@ -49,13 +49,13 @@ def recorder(anvil: Anvil) -> str:
 
 
 @pytest.fixture(scope="module")
-def posted(anvil: Anvil, recorder: str) -> Receipt:
+def carried(anvil: Anvil, recorder: str) -> Receipt:
     """A transaction with the blob is mined, and stays so in all tests."""
     return send(anvil.chain, signer(0), recorder, RECORD, blobs=[BLOB])
 
 
 @pytest.fixture
-def chain(anvil: Anvil, posted: Receipt) -> Iterator[Chain]:
+def chain(anvil: Anvil, carried: Receipt) -> Iterator[Chain]:
     snapshot = anvil.snapshot()
     yield anvil.chain
     anvil.automine(True)
@@ -98,10 +98,10 @@ class TestSending:
         for blob in (BLOB, OTHER):
             assert AnvilBlobs(chain).fetch(receipt.hash, receipt.block, kzg.blob_hash(blob)) == blob
 
-    def test_the_transaction_can_be_looked_up(self, chain: Chain, recorder: str, posted: Receipt) -> None:
-        found = chain.transaction(posted.hash)
+    def test_the_transaction_can_be_looked_up(self, chain: Chain, recorder: str, carried: Receipt) -> None:
+        found = chain.transaction(carried.hash)
         assert found is not None
-        assert (found.to, found.input, found.block) == (recorder, RECORD, posted.block)
+        assert (found.to, found.input, found.block) == (recorder, RECORD, carried.block)
 
     def test_without_a_blob_the_contract_refuses(self, chain: Chain, recorder: str) -> None:
         with pytest.raises(RevertedError):
@@ -197,14 +197,14 @@ class TestAccountsOfApe:
 
 
 class TestAnvilBlobs:
-    def test_not_there(self, chain: Chain, posted: Receipt) -> None:
+    def test_not_there(self, chain: Chain, carried: Receipt) -> None:
         source = AnvilBlobs(chain)
         for transaction, versioned_hash in (
             (bytes(32), HASH),
-            (posted.hash, kzg.blob_hash(OTHER)),
+            (carried.hash, kzg.blob_hash(OTHER)),
         ):
             with pytest.raises(DataMissingError, match="give the address of one"):
-                source.fetch(transaction, posted.block, versioned_hash)
+                source.fetch(transaction, carried.block, versioned_hash)
 
     def test_request_that_the_node_does_not_know(self, chain: Chain) -> None:
         """As every node but Anvil answers."""
@@ -278,10 +278,10 @@ def sidecars_answer(*found: bytes) -> object:
 
 class TestBeaconBlobs:
     @pytest.fixture
-    def beacon(self, chain: Chain, posted: Receipt) -> Iterator[Beacon]:
+    def beacon(self, chain: Chain, carried: Receipt) -> Iterator[Beacon]:
         """A node whose slot 9,000,000 belongs to the blob's block; it has no blobs yet."""
         running = Beacon()
-        block = chain.block(posted.block.number)
+        block = chain.block(carried.block.number)
         assert block is not None
         running.answers[GENESIS] = {"data": {"genesis_time": str(block.timestamp - SLOT * 12)}}
         running.answers[SPEC] = {"data": {"SECONDS_PER_SLOT": "12", "CONFIG_NAME": "test"}}
@@ -289,8 +289,8 @@ class TestBeaconBlobs:
         running.stop()
 
     @staticmethod
-    def fetch(chain: Chain, beacon: Beacon, posted: Receipt) -> bytes:
-        return BeaconBlobs(chain, beacon.url + "/").fetch(posted.hash, posted.block, HASH)
+    def fetch(chain: Chain, beacon: Beacon, carried: Receipt) -> bytes:
+        return BeaconBlobs(chain, beacon.url + "/").fetch(carried.hash, carried.block, HASH)
 
     @pytest.mark.parametrize(
         ("path", "answer"),
@@ -301,21 +301,21 @@ class TestBeaconBlobs:
             (SIDECARS, sidecars_answer(OTHER, BLOB)),
         ],
     )
-    def test_fetches(self, chain: Chain, beacon: Beacon, posted: Receipt, path: str, answer: object) -> None:
+    def test_fetches(self, chain: Chain, beacon: Beacon, carried: Receipt, path: str, answer: object) -> None:
         beacon.answers[path] = answer
-        assert self.fetch(chain, beacon, posted) == BLOB
+        assert self.fetch(chain, beacon, carried) == BLOB
         assert f"{BLOBS}?versioned_hashes=0x{HASH.hex()}" in beacon.asked
 
-    def test_slot_in_milliseconds(self, chain: Chain, beacon: Beacon, posted: Receipt) -> None:
+    def test_slot_in_milliseconds(self, chain: Chain, beacon: Beacon, carried: Receipt) -> None:
         beacon.answers[SPEC] = {"data": {"SLOT_DURATION_MS": "12000"}}
         beacon.answers[BLOBS] = blobs_answer(BLOB)
-        assert self.fetch(chain, beacon, posted) == BLOB
+        assert self.fetch(chain, beacon, carried) == BLOB
 
-    def test_clock_is_asked_once(self, chain: Chain, beacon: Beacon, posted: Receipt) -> None:
+    def test_clock_is_asked_once(self, chain: Chain, beacon: Beacon, carried: Receipt) -> None:
         beacon.answers[BLOBS] = blobs_answer(BLOB)
         source = BeaconBlobs(chain, beacon.url)
         for _ in range(3):
-            assert source.fetch(posted.hash, posted.block, HASH) == BLOB
+            assert source.fetch(carried.hash, carried.block, HASH) == BLOB
         assert (beacon.asked.count(GENESIS), beacon.asked.count(SPEC)) == (1, 1)
 
     @pytest.mark.parametrize(
@@ -329,21 +329,21 @@ class TestBeaconBlobs:
         ],
         ids=["unknown", "empty", "gone", "not implemented", "another"],
     )
-    def test_pruned(self, chain: Chain, beacon: Beacon, posted: Receipt, answers: dict[str, object]) -> None:
+    def test_pruned(self, chain: Chain, beacon: Beacon, carried: Receipt, answers: dict[str, object]) -> None:
         beacon.answers |= answers
         with pytest.raises(DataMissingError, match="delete blobs after about 18 days") as error:
-            self.fetch(chain, beacon, posted)
+            self.fetch(chain, beacon, carried)
         assert HASH.hex() in str(error.value)
         assert f"slot {SLOT}" in str(error.value)
 
     @pytest.mark.parametrize("change", [lambda blob: blob[:-1] + bytes([blob[-1] ^ 1]), lambda blob: blob[:-1]])
-    def test_attack_false_blob(self, chain: Chain, beacon: Beacon, posted: Receipt, change) -> None:
+    def test_attack_false_blob(self, chain: Chain, beacon: Beacon, carried: Receipt, change) -> None:
         """A node that lies about a blob's content, under the right commitment."""
         false = change(BLOB)
         sidecar = {"blob": f"0x{false.hex()}", "kzg_commitment": f"0x{kzg.commitment(BLOB).hex()}"}
         beacon.answers |= {BLOBS: blobs_answer(false), SIDECARS: {"data": [sidecar]}}
         with pytest.raises(DataMissingError, match="is not to be had"):
-            self.fetch(chain, beacon, posted)
+            self.fetch(chain, beacon, carried)
 
     @pytest.mark.parametrize(
         "answer",
@@ -362,33 +362,33 @@ class TestBeaconBlobs:
             {"data": ["0xzz"]},
         ],
     )
-    def test_nonsense(self, chain: Chain, beacon: Beacon, posted: Receipt, answer: object) -> None:
+    def test_nonsense(self, chain: Chain, beacon: Beacon, carried: Receipt, answer: object) -> None:
         for path in (BLOBS, SPEC, GENESIS):
             before = beacon.answers.get(path, 404)
             beacon.answers[path] = answer
             with pytest.raises(ChainUnreachableError, match="check the address"):
-                self.fetch(chain, beacon, posted)
+                self.fetch(chain, beacon, carried)
             beacon.answers[path] = before
 
     @pytest.mark.parametrize("sidecar", [5, {}, {"blob": "0x00"}, {"blob": "0x00", "kzg_commitment": "0x00"}])
-    def test_nonsense_for_a_sidecar(self, chain: Chain, beacon: Beacon, posted: Receipt, sidecar: object) -> None:
+    def test_nonsense_for_a_sidecar(self, chain: Chain, beacon: Beacon, carried: Receipt, sidecar: object) -> None:
         beacon.answers[SIDECARS] = {"data": [sidecar]}
         with pytest.raises(ChainUnreachableError, match="does not answer as a beacon API does"):
-            self.fetch(chain, beacon, posted)
+            self.fetch(chain, beacon, carried)
 
-    def test_no_beacon_api_there(self, chain: Chain, beacon: Beacon, posted: Receipt) -> None:
+    def test_no_beacon_api_there(self, chain: Chain, beacon: Beacon, carried: Receipt) -> None:
         """Another HTTP server, and nobody at all."""
         beacon.answers.clear()
         with pytest.raises(ChainUnreachableError, match="does not answer as a beacon API does"):
-            self.fetch(chain, beacon, posted)
+            self.fetch(chain, beacon, carried)
         with pytest.raises(ChainUnreachableError, match="check the address"):
-            BeaconBlobs(chain, "http://127.0.0.1:1").fetch(posted.hash, posted.block, HASH)
+            BeaconBlobs(chain, "http://127.0.0.1:1").fetch(carried.hash, carried.block, HASH)
 
-    def test_reorg(self, chain: Chain, beacon: Beacon, posted: Receipt) -> None:
+    def test_reorg(self, chain: Chain, beacon: Beacon, carried: Receipt) -> None:
         source = BeaconBlobs(chain, beacon.url)
         for block in (
-            BlockRef(posted.block.number, bytes(32)),
-            BlockRef(posted.block.number + 1000, posted.block.hash),
+            BlockRef(carried.block.number, bytes(32)),
+            BlockRef(carried.block.number + 1000, carried.block.hash),
         ):
             with pytest.raises(ReorgError, match="has left the chain"):
-                source.fetch(posted.hash, block, HASH)
+                source.fetch(carried.hash, block, HASH)

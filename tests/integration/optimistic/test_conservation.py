@@ -56,7 +56,7 @@ OPERATIONS = ("transfer", "new", "withdraw", "swap", "pool", "add", "remove")
 
 
 @pytest.fixture(scope="module")
-def world(project, deployer, registry, parts, usdc, accounts):
+def everybody(project, deployer, registry, parts, usdc, accounts):
     """A fresh rollup and everybody: two sequencers, two owners with ether and USDC, a prover, and a mallory."""
     rollup = Rollup.deploy(project, deployer, registry, parts, config=CONFIG)
     owners, sequencers = accounts[2:4], accounts[6:8]
@@ -75,19 +75,19 @@ def machine(world) -> type["Machine"]:
     return Walk
 
 
-def test_conservation(world):
+def test_conservation(everybody):
     """Five walks of 25 steps."""
     run_state_machine_as_test(
-        machine(world),
+        machine(everybody),
         settings=settings(
             max_examples=5, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
 
 
-def test_conservation_in_a_life_with_everything(world):
+def test_conservation_in_a_life_with_everything(everybody):
     """Every kind of step once, in an order in which it moves money."""
-    walk = machine(world)()
+    walk = machine(everybody)()
     walk.begin()
     walk.live()
     walk.teardown()

@@ -20,15 +20,15 @@ SEED = 1
 
 
 @pytest.fixture(scope="module")
-def transition(tmp_path_factory) -> Iterator[StateTransition]:
+def on_chain(tmp_path_factory) -> Iterator[StateTransition]:
     """On a chain of its own: Ape's records every step of every call, which makes it ten times as slow."""
     with Anvil(tmp_path_factory.mktemp("anvil") / "log") as node:
         address, _ = deploy_contract(node.chain, signer(0), "StateTransition")
         yield StateTransition(node.url, address)
 
 
-def test_random_chunks_have_the_same_outcome(transition):
-    report = Fuzzer(transition.execute, SEED).run(OPERATIONS)
+def test_random_chunks_have_the_same_outcome(on_chain):
+    report = Fuzzer(on_chain.execute, SEED).run(OPERATIONS)
 
     print(report.operations, "operations,", report.valid, "valid,", report.outcomes)
     assert report.operations >= OPERATIONS
@@ -44,12 +44,12 @@ def test_random_chunks_have_the_same_outcome(transition):
     assert 20 < report.refused_witnesses < report.broken_witnesses
 
 
-def test_a_difference_is_found_and_made_small(transition):
+def test_a_difference_is_found_and_made_small(on_chain):
     """A contract that forgets fees when a mint is in the chunk: the fuzzer shows that, and nothing else."""
 
     def forgetful(calls):
         answers = []
-        for call, answer in zip(calls, transition.execute(calls), strict=True):
+        for call, answer in zip(calls, on_chain.execute(calls), strict=True):
             kinds = [operation.KIND for operation in read_chunk(call.operations)]
             if isinstance(answer, StateWords) and OperationKind.MINT_NFT in kinds and answer.fees != call.state.fees:
                 answer = replace(answer, fees=call.state.fees)
@@ -70,13 +70,13 @@ def test_a_difference_is_found_and_made_small(transition):
     assert f"chunk        0x{case.operations.hex()}" in str(caught.value)
 
 
-def test_the_same_seed_makes_the_same_chunks(transition):
+def test_the_same_seed_makes_the_same_chunks(on_chain):
     def chunks(seed: int, first: int = 0) -> list[bytes]:
         seen = []
 
         def execute(calls):
             seen.extend(call.operations for call in calls)
-            return transition.execute(calls)
+            return on_chain.execute(calls)
 
         Fuzzer(execute, seed, first).run(200)
         return seen

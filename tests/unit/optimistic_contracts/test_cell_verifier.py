@@ -111,18 +111,18 @@ def sample(samples) -> Sample:
 
 
 @pytest.fixture(scope="module")
-def verifier(project, accounts):
+def cell_verifier(project, accounts):
     return accounts[0].deploy(project.CellVerifier, blobs.setup_points())
 
 
-def check(verifier, opening: Cell | Element) -> None:
-    method = verifier.verifyCell if isinstance(opening, Cell) else verifier.verifyElement
-    assert call(verifier, method.encode_input(*opening.arguments)) == b""
+def check(cell_verifier, opening: Cell | Element) -> None:
+    method = cell_verifier.verifyCell if isinstance(opening, Cell) else cell_verifier.verifyElement
+    assert call(cell_verifier, method.encode_input(*opening.arguments)) == b""
 
 
-def refuses(verifier, opening: Cell | Element) -> None:
-    with reverts(verifier.InvalidOpening):
-        check(verifier, opening)
+def refuses(cell_verifier, opening: Cell | Element) -> None:
+    with reverts(cell_verifier.InvalidOpening):
+        check(cell_verifier, opening)
 
 
 def accepted_by_ckzg(cell: Cell) -> bool:
@@ -182,113 +182,115 @@ BAD_POINTS: dict[str, Callable[[bytes], bytes]] = {
 class TestCells:
     @pytest.mark.parametrize("name", SAMPLES)
     @pytest.mark.parametrize("index", [0, 1, 31, 32, 62, 63])
-    def test_accepts(self, verifier, samples, name, index) -> None:
+    def test_accepts(self, cell_verifier, samples, name, index) -> None:
         cell = samples[name].cell(index)
         assert cell.elements == tuple(samples[name].elements[64 * index : 64 * index + 64])
-        check(verifier, cell)
+        check(cell_verifier, cell)
 
-    def test_accepts_every_index(self, verifier, sample) -> None:
+    def test_accepts_every_index(self, cell_verifier, sample) -> None:
         for index in range(64):
-            check(verifier, sample.cell(index))
+            check(cell_verifier, sample.cell(index))
 
     @pytest.mark.parametrize("place", [0, 1, 2, 31, 32, 63])
-    def test_wrong_element(self, verifier, sample, place) -> None:
+    def test_wrong_element(self, cell_verifier, sample, place) -> None:
         cell = sample.cell(5)
         for value in (0, 1, MODULUS - 1, cell.elements[place] + 1, cell.elements[place] ^ 1):
             elements = (*cell.elements[:place], value, *cell.elements[place + 1 :])
-            refuses(verifier, replace(cell, elements=elements))
+            refuses(cell_verifier, replace(cell, elements=elements))
 
-    def test_every_element_matters(self, verifier, sample) -> None:
+    def test_every_element_matters(self, cell_verifier, sample) -> None:
         cell = sample.cell(5)
         for place in range(64):
             changed = (cell.elements[place] + 1) % MODULUS
-            refuses(verifier, replace(cell, elements=(*cell.elements[:place], changed, *cell.elements[place + 1 :])))
+            refuses(
+                cell_verifier, replace(cell, elements=(*cell.elements[:place], changed, *cell.elements[place + 1 :]))
+            )
 
-    def test_order_of_elements_matters(self, verifier, sample) -> None:
+    def test_order_of_elements_matters(self, cell_verifier, sample) -> None:
         cell = sample.cell(5)
-        refuses(verifier, replace(cell, elements=cell.elements[::-1]))
-        refuses(verifier, replace(cell, elements=(*cell.elements[1:], cell.elements[0])))
+        refuses(cell_verifier, replace(cell, elements=cell.elements[::-1]))
+        refuses(cell_verifier, replace(cell, elements=(*cell.elements[1:], cell.elements[0])))
 
     @pytest.mark.parametrize("place", [0, 17, 63])
-    def test_attack_element_plus_modulus(self, verifier, samples, place) -> None:
+    def test_attack_element_plus_modulus(self, cell_verifier, samples, place) -> None:
         """Congruent, but other bytes: a chunk could be read in two ways."""
         for sample in samples.values():
             cell = sample.cell(5)
             value = cell.elements[place] + MODULUS
-            refuses(verifier, replace(cell, elements=(*cell.elements[:place], value, *cell.elements[place + 1 :])))
+            refuses(cell_verifier, replace(cell, elements=(*cell.elements[:place], value, *cell.elements[place + 1 :])))
 
-    def test_wrong_index(self, verifier, sample) -> None:
+    def test_wrong_index(self, cell_verifier, sample) -> None:
         cell = sample.cell(5)
         for index in (0, 4, 6, 37, 63):
-            refuses(verifier, replace(cell, index=index))
+            refuses(cell_verifier, replace(cell, index=index))
 
-    def test_attack_cell_of_the_extension(self, verifier, sample) -> None:
+    def test_attack_cell_of_the_extension(self, cell_verifier, sample) -> None:
         """EIP-7594 extends a blob by 64 cells, which hold nobody's data and have valid proofs."""
         for index in (64, 127):
             cell = sample.cell(index)
             assert accepted_by_ckzg(cell)
-            refuses(verifier, cell)
-            refuses(verifier, replace(cell, index=index - 64))
+            refuses(cell_verifier, cell)
+            refuses(cell_verifier, replace(cell, index=index - 64))
 
-    def test_index_out_of_range(self, verifier, sample) -> None:
+    def test_index_out_of_range(self, cell_verifier, sample) -> None:
         for index in (64, 64 + 5, 2**64 + 5, 2**255, 2**256 - 1):
-            refuses(verifier, replace(sample.cell(5), index=index))
+            refuses(cell_verifier, replace(sample.cell(5), index=index))
 
-    def test_attack_another_blobs_opening(self, verifier, samples) -> None:
+    def test_attack_another_blobs_opening(self, cell_verifier, samples) -> None:
         """An opening that holds, of a blob that was not asked for."""
         ours, theirs = samples["any elements"].cell(0), samples["31 bytes each"].cell(0)
-        refuses(verifier, replace(theirs, versioned_hash=ours.versioned_hash))
-        refuses(verifier, replace(theirs, versioned_hash=ours.versioned_hash, commitment=ours.commitment))
-        refuses(verifier, replace(ours, proof=theirs.proof))
+        refuses(cell_verifier, replace(theirs, versioned_hash=ours.versioned_hash))
+        refuses(cell_verifier, replace(theirs, versioned_hash=ours.versioned_hash, commitment=ours.commitment))
+        refuses(cell_verifier, replace(ours, proof=theirs.proof))
 
-    def test_wrong_version(self, verifier, sample) -> None:
+    def test_wrong_version(self, cell_verifier, sample) -> None:
         cell = sample.cell(5)
         for version in (0, 2, 255):
-            refuses(verifier, replace(cell, versioned_hash=bytes([version]) + cell.versioned_hash[1:]))
+            refuses(cell_verifier, replace(cell, versioned_hash=bytes([version]) + cell.versioned_hash[1:]))
 
-    def test_attack_commitment_with_the_other_sign(self, verifier, samples) -> None:
+    def test_attack_commitment_with_the_other_sign(self, cell_verifier, samples) -> None:
         for name in ("any elements", "31 bytes each", "constant: proofs are infinity"):
             cell = samples[name].cell(5)
-            refuses(verifier, replace(cell, commitment=other_sign(cell.commitment)))
+            refuses(cell_verifier, replace(cell, commitment=other_sign(cell.commitment)))
 
-    def test_negated_blob(self, verifier, sample) -> None:
+    def test_negated_blob(self, cell_verifier, sample) -> None:
         """−f has the commitment −C: both signs are compressed rightly, and one is not accepted for the other."""
         cell = sample.cell(5)
         commitment = other_sign(cell.commitment)
         versioned_hash = blobs.versioned_hash(compress(commitment))
         elements = tuple((MODULUS - element) % MODULUS for element in cell.elements)
         negated = Cell(versioned_hash, commitment, other_sign(cell.proof), 5, elements)
-        check(verifier, negated)
-        refuses(verifier, replace(negated, elements=cell.elements))
-        refuses(verifier, replace(negated, proof=cell.proof))
-        refuses(verifier, replace(negated, commitment=cell.commitment))
+        check(cell_verifier, negated)
+        refuses(cell_verifier, replace(negated, elements=cell.elements))
+        refuses(cell_verifier, replace(negated, proof=cell.proof))
+        refuses(cell_verifier, replace(negated, commitment=cell.commitment))
 
     @pytest.mark.parametrize("name", BAD_POINTS)
-    def test_bad_commitment(self, verifier, sample, name) -> None:
+    def test_bad_commitment(self, cell_verifier, sample, name) -> None:
         cell = sample.cell(5)
-        refuses(verifier, replace(cell, commitment=BAD_POINTS[name](cell.commitment)))
+        refuses(cell_verifier, replace(cell, commitment=BAD_POINTS[name](cell.commitment)))
 
     @pytest.mark.parametrize("name", BAD_POINTS)
-    def test_bad_proof(self, verifier, sample, name) -> None:
+    def test_bad_proof(self, cell_verifier, sample, name) -> None:
         cell = sample.cell(5)
-        refuses(verifier, replace(cell, proof=BAD_POINTS[name](cell.proof)))
+        refuses(cell_verifier, replace(cell, proof=BAD_POINTS[name](cell.proof)))
 
-    def test_proof_is_infinity(self, verifier, sample) -> None:
-        refuses(verifier, replace(sample.cell(5), proof=INFINITY))
+    def test_proof_is_infinity(self, cell_verifier, sample) -> None:
+        refuses(cell_verifier, replace(sample.cell(5), proof=INFINITY))
 
-    def test_proof_with_the_other_sign(self, verifier, sample) -> None:
+    def test_proof_with_the_other_sign(self, cell_verifier, sample) -> None:
         cell = sample.cell(5)
-        refuses(verifier, replace(cell, proof=other_sign(cell.proof)))
+        refuses(cell_verifier, replace(cell, proof=other_sign(cell.proof)))
 
-    def test_attack_proof_outside_the_subgroup(self, verifier, sample) -> None:
+    def test_attack_proof_outside_the_subgroup(self, cell_verifier, sample) -> None:
         """A proof plus a point of order 3, which a careless pairing might not see."""
         cell = sample.cell(5)
         small = (FQ(0), FQ(2), FQ(1))
         assert eq(multiply(small, 3), Z1)
-        refuses(verifier, replace(cell, proof=SMALL_ORDER))
-        refuses(verifier, replace(cell, proof=uncompressed(add(decompress_G1_bytes(sample.proofs[5]), small))))
+        refuses(cell_verifier, replace(cell, proof=SMALL_ORDER))
+        refuses(cell_verifier, replace(cell, proof=uncompressed(add(decompress_G1_bytes(sample.proofs[5]), small))))
 
-    def test_attack_commitment_outside_the_subgroup(self, verifier, samples) -> None:
+    def test_attack_commitment_outside_the_subgroup(self, cell_verifier, samples) -> None:
         for point, cell in (
             (SMALL_ORDER, samples["zeros: commitment and proofs are infinity"].cell(5)),
             (
@@ -296,9 +298,11 @@ class TestCells:
                 samples["any elements"].cell(5),
             ),
         ):
-            refuses(verifier, replace(cell, versioned_hash=blobs.versioned_hash(compress(point)), commitment=point))
+            refuses(
+                cell_verifier, replace(cell, versioned_hash=blobs.versioned_hash(compress(point)), commitment=point)
+            )
 
-    def test_attack_multiplication_that_fails(self, verifier) -> None:
+    def test_attack_multiplication_that_fails(self, cell_verifier) -> None:
         """If a failed multiplication were overlooked, its input's first point, the commitment, would go into the
         pairing in place of its result: then C = −[τ⁶⁴]₁ and π = [1]₁ would open to anything."""
         lines = Path(TRUSTED_SETUP).read_text().split()
@@ -306,18 +310,18 @@ class TestCells:
         commitment = uncompressed(neg(tau64))
         versioned_hash = blobs.versioned_hash(compress(commitment))
         cell = Cell(versioned_hash, commitment, uncompressed(G1), 5, tuple(any_element() for _ in range(64)))
-        refuses(verifier, cell)
+        refuses(cell_verifier, cell)
         for gas in range(100_000, 700_000, 20_000):
-            assert outcome(verifier, cell, gas) != "accepted"
+            assert outcome(cell_verifier, cell, gas) != "accepted"
 
-    def test_truncated_elements(self, verifier, sample) -> None:
-        data = verifier.verifyCell.encode_input(*sample.cell(5).arguments)
+    def test_truncated_elements(self, cell_verifier, sample) -> None:
+        data = cell_verifier.verifyCell.encode_input(*sample.cell(5).arguments)
         # The two byte strings stand behind the elements: without them nothing is left of it all.
         for size in (4, 36, 4 + 68 * 32 - 1, len(data) - 160, len(data) - 129, len(data) - 33):
             with reverts():
-                call(verifier, data[:size])
+                call(cell_verifier, data[:size])
 
-    def test_agrees_with_ckzg(self, verifier, samples) -> None:
+    def test_agrees_with_ckzg(self, cell_verifier, samples) -> None:
         """Random openings, true and false: both accept the same ones."""
         pool = list(samples.values())
         accepted = refused = 0
@@ -334,10 +338,10 @@ class TestCells:
                 elements = (*cell.elements[:place], any_element(), *cell.elements[place + 1 :])
                 cell = replace(cell, elements=elements)
             if accepted_by_ckzg(cell):
-                check(verifier, cell)
+                check(cell_verifier, cell)
                 accepted += 1
             else:
-                refuses(verifier, cell)
+                refuses(cell_verifier, cell)
                 refused += 1
         assert min(accepted, refused) >= 20
 
@@ -345,16 +349,16 @@ class TestCells:
 class TestElements:
     @pytest.mark.parametrize("name", SAMPLES)
     @pytest.mark.parametrize("index", [0, 1, 63, 64, 2048, 4095])
-    def test_accepts(self, verifier, samples, name, index) -> None:
+    def test_accepts(self, cell_verifier, samples, name, index) -> None:
         element = samples[name].element(index)
         assert element.element == samples[name].elements[index]
-        check(verifier, element)
+        check(cell_verifier, element)
 
-    def test_accepts_any_index(self, verifier, sample) -> None:
+    def test_accepts_any_index(self, cell_verifier, sample) -> None:
         for index in [1 << bit for bit in range(12)] + [SOURCE.randrange(4096) for _ in range(20)]:
-            check(verifier, sample.element(index))
+            check(cell_verifier, sample.element(index))
 
-    def test_both_signs_of_commitments(self, verifier) -> None:
+    def test_both_signs_of_commitments(self, cell_verifier) -> None:
         """Constant blobs: commitments are multiples of the generator, about half with the larger y; proofs infinity."""
         larger = 0
         for constant in range(1, 17):
@@ -363,49 +367,49 @@ class TestElements:
             larger += bool(short[0] & 0x20)
             infinity = b"\xc0" + bytes(47)
             opening = Element(blobs.versioned_hash(short), commitment, infinity, 7, constant)
-            check(verifier, opening)
-            refuses(verifier, replace(opening, commitment=other_sign(commitment)))
+            check(cell_verifier, opening)
+            refuses(cell_verifier, replace(opening, commitment=other_sign(commitment)))
         assert 0 < larger < 16
 
-    def test_wrong_element(self, verifier, sample) -> None:
+    def test_wrong_element(self, cell_verifier, sample) -> None:
         element = sample.element(100)
         for value in (0, 1, element.element + 1, element.element ^ 1, MODULUS - 1):
-            refuses(verifier, replace(element, element=value))
+            refuses(cell_verifier, replace(element, element=value))
 
-    def test_attack_element_plus_modulus(self, verifier, samples) -> None:
+    def test_attack_element_plus_modulus(self, cell_verifier, samples) -> None:
         for sample in samples.values():
             element = sample.element(100)
-            refuses(verifier, replace(element, element=element.element + MODULUS))
+            refuses(cell_verifier, replace(element, element=element.element + MODULUS))
 
-    def test_wrong_index(self, verifier, sample) -> None:
+    def test_wrong_index(self, cell_verifier, sample) -> None:
         for index in (0, 99, 101, 100 ^ 2048):
-            refuses(verifier, replace(sample.element(100), index=index))
+            refuses(cell_verifier, replace(sample.element(100), index=index))
 
-    def test_index_out_of_range(self, verifier, sample) -> None:
+    def test_index_out_of_range(self, cell_verifier, sample) -> None:
         for index in (4096, 4096 + 100, 2**64 + 100, 2**256 - 1):
-            refuses(verifier, replace(sample.element(100), index=index))
+            refuses(cell_verifier, replace(sample.element(100), index=index))
 
-    def test_attack_another_blobs_opening(self, verifier, samples) -> None:
+    def test_attack_another_blobs_opening(self, cell_verifier, samples) -> None:
         ours, theirs = samples["any elements"].element(0), samples["31 bytes each"].element(0)
-        refuses(verifier, replace(theirs, versioned_hash=ours.versioned_hash))
-        refuses(verifier, replace(theirs, versioned_hash=ours.versioned_hash, commitment=ours.commitment))
-        refuses(verifier, replace(ours, proof=theirs.proof))
+        refuses(cell_verifier, replace(theirs, versioned_hash=ours.versioned_hash))
+        refuses(cell_verifier, replace(theirs, versioned_hash=ours.versioned_hash, commitment=ours.commitment))
+        refuses(cell_verifier, replace(ours, proof=theirs.proof))
 
-    def test_wrong_version(self, verifier, sample) -> None:
+    def test_wrong_version(self, cell_verifier, sample) -> None:
         element = sample.element(100)
-        refuses(verifier, replace(element, versioned_hash=b"\0" + element.versioned_hash[1:]))
+        refuses(cell_verifier, replace(element, versioned_hash=b"\0" + element.versioned_hash[1:]))
 
     @pytest.mark.parametrize("name", BAD_POINTS)
-    def test_bad_commitment(self, verifier, sample, name) -> None:
+    def test_bad_commitment(self, cell_verifier, sample, name) -> None:
         element = sample.element(100)
-        refuses(verifier, replace(element, commitment=BAD_POINTS[name](element.commitment)))
+        refuses(cell_verifier, replace(element, commitment=BAD_POINTS[name](element.commitment)))
 
-    def test_attack_commitment_outside_the_subgroup(self, verifier, samples) -> None:
+    def test_attack_commitment_outside_the_subgroup(self, cell_verifier, samples) -> None:
         element = samples["zeros: commitment and proofs are infinity"].element(100)
         versioned_hash = blobs.versioned_hash(compress(SMALL_ORDER))
-        refuses(verifier, replace(element, versioned_hash=versioned_hash, commitment=SMALL_ORDER))
+        refuses(cell_verifier, replace(element, versioned_hash=versioned_hash, commitment=SMALL_ORDER))
 
-    def test_bad_proof(self, verifier, sample) -> None:
+    def test_bad_proof(self, cell_verifier, sample) -> None:
         element = sample.element(100)
         infinity = b"\xc0" + bytes(47)
         flipped = bytes([element.proof[0] ^ 0x20]) + element.proof[1:]
@@ -414,15 +418,15 @@ class TestElements:
             *(infinity, flipped, uncompressed_flag, compress(SMALL_ORDER), b"\xff" * 48, bytes(48)),
             *(b"", element.proof[:-1], element.proof + b"\0", blobs.decompress(element.proof)),
         ):
-            refuses(verifier, replace(element, proof=proof))
+            refuses(cell_verifier, replace(element, proof=proof))
 
 
 class TestGas:
-    def test_gas(self, verifier, sample, accounts) -> None:
+    def test_gas(self, cell_verifier, sample, accounts) -> None:
         """The figures of docs/optimistic.md: what the calls cost inside a transaction."""
         used = {}
         for opening in (sample.cell(0), sample.cell(63), sample.element(0), sample.element(4095)):
-            method = verifier.verifyCell if isinstance(opening, Cell) else verifier.verifyElement
+            method = cell_verifier.verifyCell if isinstance(opening, Cell) else cell_verifier.verifyElement
             data = method.encode_input(*opening.arguments)
             receipt = method.transact(*opening.arguments, sender=accounts[0])
             intrinsic = 21_000 + sum(16 if byte else 4 for byte in data)
@@ -432,7 +436,7 @@ class TestGas:
         assert max(used["Element", 0], used["Element", 4095]) < 55_000
 
     @pytest.mark.parametrize("kind", ["cell", "element"])
-    def test_attack_too_little_gas(self, verifier, sample, kind) -> None:
+    def test_attack_too_little_gas(self, cell_verifier, sample, kind) -> None:
         """A precompile that runs out of gas is a refusal; a wrong opening passes with no amount of gas."""
         right = sample.cell(63) if kind == "cell" else sample.element(63)
         if isinstance(right, Cell):
@@ -441,8 +445,8 @@ class TestGas:
         else:
             wrong = replace(right, element=right.element ^ 1)
             limits = range(24_000, 100_000, 400)
-        outcomes = [outcome(verifier, right, gas) for gas in limits]
-        assert {outcome(verifier, wrong, gas) for gas in limits} == {"refused", "out of gas"}
+        outcomes = [outcome(cell_verifier, right, gas) for gas in limits]
+        assert {outcome(cell_verifier, wrong, gas) for gas in limits} == {"refused", "out of gas"}
         assert set(outcomes) == {"refused", "out of gas", "accepted"}
         first = outcomes.index("accepted")
         assert outcomes[first:] == ["accepted"] * (len(outcomes) - first)
@@ -473,12 +477,12 @@ class TestSetup:
         assert pairing(G2, left) == pairing(tau, right)
         assert pairing(tau64, G1) == pairing(tau, g1[63])
 
-    def test_attack_false_setup(self, project, accounts, verifier) -> None:
+    def test_attack_false_setup(self, project, accounts, cell_verifier) -> None:
         """Who knows τ opens everything to anything: the contract takes the ceremony's points only."""
         points = blobs.setup_points()
         for setup in (points[128:256] * 64 + points[-512:], points[:-1], points + b"\0", b""):
             hash_ = keccak(setup)
-            with reverts(verifier.WrongSetup, setupHash=hash_, expected=keccak(points)):
+            with reverts(cell_verifier.WrongSetup, setupHash=hash_, expected=keccak(points)):
                 accounts[0].deploy(project.CellVerifier, setup)
 
 
@@ -490,18 +494,18 @@ class TestAttackChainWithoutPrecompiles:
     from."""
 
     @pytest.fixture(scope="class")
-    def anvil(self, tmp_path_factory) -> Iterator[Anvil]:
+    def cancun(self, tmp_path_factory) -> Iterator[Anvil]:
         with Anvil(tmp_path_factory.mktemp("anvil") / "log", hardfork="cancun") as running:
             yield running
 
     @pytest.fixture(scope="class")
-    def address(self, anvil, tmp_path_factory) -> str:
+    def address(self, cancun, tmp_path_factory) -> str:
         """The contract and its points, as if deployed here: a chain that has the precompiles lends its code."""
         with Anvil(tmp_path_factory.mktemp("prague") / "log") as prague:
             address, _ = deploy_contract(prague.chain, signer(0), "CellVerifier", blobs.setup_points())
             points = "0x" + keccak(rlp.encode([bytes.fromhex(address[2:]), 1]))[12:].hex()
             for one in (address, points):
-                anvil.request("anvil_setCode", one, prague.request("eth_getCode", one, "latest"))
+                cancun.request("anvil_setCode", one, prague.request("eth_getCode", one, "latest"))
         return address
 
     @pytest.fixture
@@ -511,61 +515,61 @@ class TestAttackChainWithoutPrecompiles:
         return sample.cell(5), replace(sample.cell(5), versioned_hash=fake_hash, commitment=self.FAKE)
 
     @staticmethod
-    def refused(anvil: Anvil, address: str, opening: Cell | Element) -> None:
+    def refused(cancun: Anvil, address: str, opening: Cell | Element) -> None:
         method = "verifyCell" if isinstance(opening, Cell) else "verifyElement"
         with pytest.raises(RevertedError) as error:
-            anvil.chain.call(address, coder("CellVerifier").encode(method, *opening.arguments))
+            cancun.chain.call(address, coder("CellVerifier").encode(method, *opening.arguments))
         assert error.value.name == "InvalidOpening"
 
-    def test_the_contract_cannot_be_deployed(self, anvil) -> None:
+    def test_the_contract_cannot_be_deployed(self, cancun) -> None:
         """Otherwise a rollup would take batches in blobs, and nobody could dispute them."""
         for present in range(2):
             with pytest.raises(RevertedError) as error:
-                deploy_contract(anvil.chain, signer(0), "CellVerifier", blobs.setup_points())
+                deploy_contract(cancun.chain, signer(0), "CellVerifier", blobs.setup_points())
             assert error.value.name == "PrecompileMissing"
             assert f"0x{0x0B + present:040X}" in error.value.detail.upper().replace("0X", "0x")
-            anvil.request("anvil_setCode", f"0x{0x0B:040x}", "0x60805ff3")  # return 128 zeros
-        anvil.request("anvil_setCode", f"0x{0x0B:040x}", "0x")
+            cancun.request("anvil_setCode", f"0x{0x0B:040x}", "0x60805ff3")  # return 128 zeros
+        cancun.request("anvil_setCode", f"0x{0x0B:040x}", "0x")
 
-    def test_none(self, anvil, address, openings, sample) -> None:
+    def test_none(self, cancun, address, openings, sample) -> None:
         for opening in (*openings, sample.element(5)):
-            self.refused(anvil, address, opening)
+            self.refused(cancun, address, opening)
 
-    def test_no_multiplication(self, anvil, address, openings) -> None:
+    def test_no_multiplication(self, cancun, address, openings) -> None:
         """A pairing that says yes is there."""
-        snapshot = anvil.snapshot()
-        anvil.request("anvil_setCode", f"0x{0x0F:040x}", "0x60015f5260205ff3")  # return 1
+        snapshot = cancun.snapshot()
+        cancun.request("anvil_setCode", f"0x{0x0F:040x}", "0x60015f5260205ff3")  # return 1
         for opening in openings:
-            self.refused(anvil, address, opening)
-        anvil.revert(snapshot)
+            self.refused(cancun, address, opening)
+        cancun.revert(snapshot)
 
-    def test_no_pairing(self, anvil, address, openings) -> None:
+    def test_no_pairing(self, cancun, address, openings) -> None:
         """A multiplication that answers, with 1 as the first word, is there."""
-        snapshot = anvil.snapshot()
-        anvil.request("anvil_setCode", f"0x{0x0C:040x}", "0x60015f5260805ff3")  # return 1, 0, 0, 0
+        snapshot = cancun.snapshot()
+        cancun.request("anvil_setCode", f"0x{0x0C:040x}", "0x60015f5260805ff3")  # return 1, 0, 0, 0
         for opening in openings:
-            self.refused(anvil, address, opening)
-        anvil.revert(snapshot)
+            self.refused(cancun, address, opening)
+        cancun.revert(snapshot)
 
-    def test_answers_are_what_is_refused(self, anvil, address, openings) -> None:
+    def test_answers_are_what_is_refused(self, cancun, address, openings) -> None:
         """With both of these the contract says yes: the tests above fail for nothing else."""
-        snapshot = anvil.snapshot()
-        anvil.request("anvil_setCode", f"0x{0x0F:040x}", "0x60015f5260205ff3")
-        anvil.request("anvil_setCode", f"0x{0x0C:040x}", "0x60015f5260805ff3")
+        snapshot = cancun.snapshot()
+        cancun.request("anvil_setCode", f"0x{0x0F:040x}", "0x60015f5260205ff3")
+        cancun.request("anvil_setCode", f"0x{0x0C:040x}", "0x60015f5260805ff3")
         for opening in openings:
-            assert anvil.chain.call(address, coder("CellVerifier").encode("verifyCell", *opening.arguments)) == b""
-        anvil.revert(snapshot)
+            assert cancun.chain.call(address, coder("CellVerifier").encode("verifyCell", *opening.arguments)) == b""
+        cancun.revert(snapshot)
 
 
 def decompress_G1_bytes(point: bytes):
     return decompress_G1(int.from_bytes(point, "big"))
 
 
-def outcome(verifier, opening: Cell | Element, gas: int) -> str:
+def outcome(cell_verifier, opening: Cell | Element, gas: int) -> str:
     """What becomes of a call with this much gas: accepted, refused (InvalidOpening) or out of gas."""
-    method = verifier.verifyCell if isinstance(opening, Cell) else verifier.verifyElement
+    method = cell_verifier.verifyCell if isinstance(opening, Cell) else cell_verifier.verifyElement
     try:
-        call(verifier, method.encode_input(*opening.arguments), gas=gas)
+        call(cell_verifier, method.encode_input(*opening.arguments), gas=gas)
     except Web3Exception as error:
         if getattr(error, "data", None) == to_hex(keccak(text="InvalidOpening()")[:4]):
             return "refused"

@@ -13,7 +13,7 @@ ALICE, BOB = 1, 2
 
 
 @pytest.fixture(scope="module")
-def scenario(made, sequencer, alice, bob) -> tuple[Rollup, list[Posted]]:
+def scene(made, sequencer, alice, bob) -> tuple[Rollup, list[Posted]]:
     """Alice withdraws 100 and 200 (ids 0, 1), Bob 100 in the next batch (2), the third makes no withdrawals.
 
     All but the third are confirmed.
@@ -36,13 +36,13 @@ def scenario(made, sequencer, alice, bob) -> tuple[Rollup, list[Posted]]:
 
 
 @pytest.fixture
-def rollup(scenario) -> Rollup:
-    return scenario[0].copy()
+def rollup(scene) -> Rollup:
+    return scene[0].copy()
 
 
 @pytest.fixture
-def posted(scenario) -> list[Posted]:
-    return scenario[1]
+def posted(scene) -> list[Posted]:
+    return scene[1]
 
 
 def test_credits_the_owner(rollup, posted, alice, mallory):

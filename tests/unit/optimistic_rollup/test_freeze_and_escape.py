@@ -17,7 +17,7 @@ GARBAGE = b"\x09" * 32
 
 
 @pytest.fixture(scope="module")
-def usdc(project, deployer, registry, alice):
+def coin(project, deployer, registry, alice):
     token = deployer.deploy(project.TestUSDC)
     registry.register(token, sender=deployer)
     token.mint(alice, 10**12, sender=alice)
@@ -25,15 +25,15 @@ def usdc(project, deployer, registry, alice):
 
 
 @pytest.fixture(scope="module")
-def scenario(made, usdc, sequencer, alice, bob) -> Rollup:
+def scene(made, coin, sequencer, alice, bob) -> Rollup:
     """Alice's accounts in ETH and USDC, Bob's in ETH, a pool with a position of Alice's, an NFT; all of it confirmed.
 
     Then a batch that is pending (Bob sends Alice 1000), and a deposit of Bob's that nobody takes.
     """
     rollup = made.copy()
-    usdc.contract.approve(rollup.contract, 10**12, sender=alice)
+    coin.contract.approve(rollup.contract, 10**12, sender=alice)
     rollup.deposit(alice, 0, 10**18)
-    rollup.deposit(alice, usdc.id, 10**9)
+    rollup.deposit(alice, coin.id, 10**9)
     rollup.deposit(bob, 0, 10**18)
     rollup.post(rollup.make(queue=3), sequencer)
     create = rollup.sign(alice, CreatePool(A_ETH, A_USDC, 10**9, 10**8, 0, FOREVER))
@@ -49,8 +49,8 @@ def scenario(made, usdc, sequencer, alice, bob) -> Rollup:
 
 
 @pytest.fixture
-def rollup(scenario) -> Rollup:
-    return scenario.copy()
+def rollup(scene) -> Rollup:
+    return scene.copy()
 
 
 def headers(rollup) -> tuple:
@@ -201,7 +201,7 @@ def test_attack_a_dispute_after_the_freeze_moves_no_money_of_users(
 # Escape
 
 
-def test_owners_escape_with_everything(frozen, usdc, alice, bob, mallory):
+def test_owners_escape_with_everything(frozen, coin, alice, bob, mallory):
     """All accounts, the position, and the deposit: what is left is the pool's 1000 locked shares and rounding."""
     c = frozen.contract
     state = frozen.state
@@ -225,13 +225,13 @@ def test_owners_escape_with_everything(frozen, usdc, alice, bob, mallory):
     c.escape(*proof(frozen, B_ETH), sender=mallory)
     c.refundDeposit(3, 0, 0, 77, bob, NO_KEY, sender=mallory)
     assert c.payouts(alice, 0) == balances[A_ETH] + part[0]
-    assert c.payouts(alice, usdc.id) == balances[A_USDC] + part[1]
+    assert c.payouts(alice, coin.id) == balances[A_USDC] + part[1]
     assert c.payouts(bob, 0) == balances[B_ETH] + 77
-    left = {0: pool.reserve_a - part[0], usdc.id: pool.reserve_b - part[1]}
+    left = {0: pool.reserve_a - part[0], coin.id: pool.reserve_b - part[1]}
     for token in left:
         paid = sum(c.payouts(who, token) for who in (alice, bob))
         assert c.held(token) == paid + left[token]
-    for who, token in ((alice, 0), (alice, usdc.id), (bob, 0)):
+    for who, token in ((alice, 0), (alice, coin.id), (bob, 0)):
         c.withdraw(token, who, sender=who)
 
 

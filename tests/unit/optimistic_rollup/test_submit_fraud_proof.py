@@ -16,7 +16,7 @@ GARBAGE = b"\x99" * 32
 
 
 @pytest.fixture(scope="module")
-def scenario(made, sequencer, alice, bob) -> Rollup:
+def scene(made, sequencer, alice, bob) -> Rollup:
     """Batch 1 takes two deposits. Three forced withdrawals wait."""
     rollup = made.copy()
     for who in (alice, bob):
@@ -28,9 +28,9 @@ def scenario(made, sequencer, alice, bob) -> Rollup:
 
 
 @pytest.fixture(params=["calldata", "blob"])
-def wrong(request, scenario, sequencer, alice) -> tuple[Rollup, Posted]:
+def wrong(request, scene, sequencer, alice) -> tuple[Rollup, Posted]:
     """Batch 2 has three chunks, of which the second is wrong: queue entries and a transfer of Alice's are in each."""
-    rollup = scenario.copy()
+    rollup = scene.copy()
     rollup.mine(rollup.now + 10)
     draft = honest(rollup, alice).with_chunk(1, commitment=b"\x01" * 31)
     return rollup, rollup.post(draft, sequencer, blob=request.param == "blob")
@@ -133,8 +133,8 @@ def test_refuses_genesis(wrong):
         rollup.call_proof(evidence)
 
 
-def test_attack_dispute_of_a_confirmed_batch(scenario, sequencer):
-    rollup = scenario.copy()
+def test_attack_dispute_of_a_confirmed_batch(scene, sequencer):
+    rollup = scene.copy()
     posted = rollup.posted[1]
     evidence = rollup.evidence(posted, 0)
     rollup.confirm(posted, sequencer)
@@ -180,9 +180,9 @@ def test_attack_wrong_state_before(wrong, name):
         rollup.call_proof(replace(evidence, before=before))
 
 
-def test_the_state_before_the_first_chunk_is_the_parents(scenario, sequencer, alice):
+def test_the_state_before_the_first_chunk_is_the_parents(scene, sequencer, alice):
     """Whatever the evidence says of it."""
-    rollup = scenario.copy()
+    rollup = scene.copy()
     posted = rollup.post(honest(rollup, alice).with_chunk(0, commitment=b"\x01" * 31), sequencer)
     evidence = rollup.evidence(posted)
     assert evidence.chunk == 0
@@ -190,9 +190,9 @@ def test_the_state_before_the_first_chunk_is_the_parents(scenario, sequencer, al
         rollup.call_proof(replace(evidence, before=replace(evidence.before, **{name: value})))
 
 
-def test_the_state_before_the_first_chunk_has_no_fees(scenario, sequencer, alice):
+def test_the_state_before_the_first_chunk_has_no_fees(scene, sequencer, alice):
     """The parent's fees are the parent's."""
-    rollup = scenario.copy()
+    rollup = scene.copy()
     first = rollup.post(rollup.make(rollup.sign(alice, Transfer(1, 2, 10, 20, FOREVER))), sequencer)
     assert any(first.header.fees)
     second = rollup.post(rollup.make(rollup.sign(alice, Transfer(1, 2, 10, 0, FOREVER))), sequencer)
@@ -326,8 +326,8 @@ def test_queue_entries_beyond_the_batchs_cursor_do_not_matter(wrong, alice):
         rollup.call_proof(replace(evidence, queue_entries=b"".join(rollup.queue[2:19])))
 
 
-def test_refuses_too_many_queue_entries(scenario, sequencer, alice):
-    rollup = scenario.copy()
+def test_refuses_too_many_queue_entries(scene, sequencer, alice):
+    rollup = scene.copy()
     for _ in range(14):
         rollup.force_withdraw(alice, 1)
     draft = rollup.make(chunks=[b"\x01" * 16, b"\x01"], queue=17).with_chunk(0, commitment=b"\x01" * 31)
