@@ -29,7 +29,7 @@ demo: circuits compile ## both rollups on a local chain, with real proofs and a 
 	@$(APE) run demo
 
 test: circuits test-circuits compile ## all tests; make test ARGS="tests/unit -k tree" for some
-	@$(APE) test $(ARGS)
+	@$(APE) test -n auto --dist loadfile $(ARGS)
 
 bench: circuits compile ## measure, and write docs/benchmarks.json
 	@$(APE) run bench
