@@ -56,7 +56,7 @@ class Config:
         return keccak(keccak(text=f"ChannelConfig({TYPES['ChannelConfig']})") + encode(types, astuple(self)))
 
 
-def digest(hub: ContractInstance, name: str, *values: Any, **domain: Any) -> bytes:
+def digest(hub: ContractInstance, name: str, /, *values: Any, **domain: Any) -> bytes:
     """The EIP-712 hash of a `Voucher` or a `Close`. domain: fields that are to be others than the hub's."""
     fields = [dict(zip(("type", "name"), item.split(), strict=True)) for item in TYPES[name].split(",")]
     message = dict(zip((item["name"] for item in fields), values, strict=True))
