@@ -90,6 +90,10 @@ def spoilt(signature: bytes) -> dict[str, bytes]:
     }
 
 
+FORMS = tuple(spoilt(bytes(64) + b"\x1b"))
+"""The names of these forms."""
+
+
 def delegate(account: AccountAPI, to: str) -> None:
     """Has the account run the code at an address from here on (EIP-7702), by a transaction of its own."""
     web3 = account.provider.web3

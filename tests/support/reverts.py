@@ -5,7 +5,7 @@ expected but the class is not tied to a contract instance, or if a named value d
 the bytes that the contract reverted with.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -59,6 +59,13 @@ def call(contract: ContractInstance, calldata: bytes, sender: AccountAPI | None 
     if sender is not None:
         transaction["from"] = sender.address
     return bytes(contract.provider.web3.eth.call(transaction))
+
+
+def call_many(provider: Any, calls: Sequence[tuple[str, bytes]]) -> list[bytes]:
+    """What many calls of (address, calldata) answer, asked in one request: for tests that look at everything."""
+    batch = [("eth_call", [{"to": to, "data": "0x" + data.hex()}, "latest"]) for to, data in calls]
+    answers = provider.web3.provider.make_batch_request(batch)
+    return [bytes.fromhex(answer["result"][2:]) for answer in answers]
 
 
 def _compare(data: bytes, abi: Any, values: dict[str, Any]) -> None:

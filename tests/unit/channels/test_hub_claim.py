@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.payment_channels import DAY, MAX, Channel, digest, spoilt
+from tests.support.payment_channels import DAY, FORMS, MAX, Channel, digest, spoilt
 from tests.support.reverts import call, reverts
 from tests.support.state_channels import NOBODY, sign
 
@@ -155,7 +155,7 @@ def test_attack_voucher_of_another_protocol(paid, hub, alice):
             paid.attempt("claim", 30, paid.voucher(30, **domain))
 
 
-@pytest.mark.parametrize("form", spoilt(bytes(64) + b"\x1b"))
+@pytest.mark.parametrize("form", FORMS)
 def test_attack_malleable_and_malformed_signatures(paid, hub, alice, form):
     good = paid.voucher(30)
     with reverts(hub.InvalidSignature, signer=alice):

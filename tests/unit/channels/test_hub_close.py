@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.payment_channels import MAX, Channel, spoilt
+from tests.support.payment_channels import FORMS, MAX, Channel, spoilt
 from tests.support.reverts import call, reverts
 from tests.support.state_channels import NOBODY
 
@@ -117,7 +117,7 @@ def test_attack_payer_closes_without_the_payee(paid, hub, alice, bob, mallory):
                 paid.attempt("close", amount, paid.voucher(amount), signature, sender=sender)
 
 
-@pytest.mark.parametrize("form", spoilt(bytes(64) + b"\x1b"))
+@pytest.mark.parametrize("form", FORMS)
 def test_attack_malleable_and_malformed_signatures(paid, hub, alice, bob, mallory, form):
     voucher, closing = paid.voucher(60), paid.closing(60)
     with reverts(hub.InvalidSignature, signer=alice):

@@ -4,7 +4,7 @@ import pytest
 import rlp
 from eth_utils import keccak, to_checksum_address
 
-from tests.support.payment_channels import DAY, delegate, payment_digest, spoilt
+from tests.support.payment_channels import DAY, FORMS, delegate, payment_digest, spoilt
 from tests.support.reverts import call, reverts
 from tests.support.state_channels import NOBODY, sign
 
@@ -160,7 +160,7 @@ def test_attack_another_amount(channel, pay, attempt):
             attempt(channel, "claimPayment", amount, pay(channel, 30))
 
 
-@pytest.mark.parametrize("form", spoilt(bytes(64) + b"\x1b"))
+@pytest.mark.parametrize("form", FORMS)
 def test_attack_malleable_and_malformed_signatures(channel, pay, attempt, form):
     good = pay(channel, 30)
     with reverts(channel.InvalidSignature):

@@ -3,7 +3,7 @@
 import pytest
 from eth_utils import keccak
 
-from tests.support.payment_channels import Channel, delegate, spoilt
+from tests.support.payment_channels import FORMS, Channel, delegate, spoilt
 from tests.support.reverts import call, reverts
 from tests.support.state_channels import NOBODY, sign
 
@@ -30,7 +30,7 @@ def test_of_keys(signatures, alice, bob):
     assert not signatures.isValid(alice, keccak(HASH), good)
 
 
-@pytest.mark.parametrize("form", spoilt(bytes(64) + b"\x1b"))
+@pytest.mark.parametrize("form", FORMS)
 def test_attack_malleable_and_malformed(signatures, alice, form):
     assert not signatures.isValid(alice, HASH, spoilt(sign(alice, HASH))[form])
 
