@@ -45,7 +45,7 @@ SEEN = {
 
 
 @pytest.fixture(scope="module")
-def world(project, deployer, accounts):
+def scene(project, deployer, accounts):
     """A hub, three tokens, and seven channels: with keys, contracts, a payee that refuses ether, a reentrant token."""
     hub = deployer.deploy(project.PaymentChannelHub)
     tokens = [deployer.deploy(kind) for kind in (project.TestUSDC, project.FeeOnTransferToken, project.ReentrantToken)]
@@ -78,29 +78,29 @@ def world(project, deployer, accounts):
     )
 
 
-def machine(world) -> type["Machine"]:
+def machine(scene) -> type["Machine"]:
     """A class of its own, with a count of its own."""
 
     class Walk(Machine):
         seen: ClassVar = Counter()
 
-    Walk.world = world
+    Walk.world = scene
     return Walk
 
 
-def test_conservation(world):
+def test_conservation(scene):
     """Four walks of 20 steps."""
     run_state_machine_as_test(
-        machine(world),
+        machine(scene),
         settings=settings(
             max_examples=4, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
 
 
-def test_conservation_in_a_life_with_everything(world):
+def test_conservation_in_a_life_with_everything(scene):
     """Every kind of step once, in an order in which it moves money."""
-    walk = machine(world)()
+    walk = machine(scene)()
     walk.live()
     walk.teardown()
     assert set(walk.seen) == SEEN

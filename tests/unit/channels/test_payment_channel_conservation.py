@@ -33,35 +33,35 @@ SEEN = {
 
 
 @pytest.fixture(scope="module")
-def world(project, accounts):
+def scene(project, accounts):
     alice, bob, mallory = accounts[2], accounts[3], accounts[4]
     refuser = mallory.deploy(project.RevertingPayee)
     return SimpleNamespace(project=project, alice=alice, bob=bob, mallory=mallory, refuser=refuser)
 
 
-def machine(world) -> type["Machine"]:
+def machine(scene) -> type["Machine"]:
     """A class of its own, with a count of its own."""
 
     class Walk(Machine):
         seen: ClassVar = Counter()
 
-    Walk.world = world
+    Walk.world = scene
     return Walk
 
 
-def test_conservation(world):
+def test_conservation(scene):
     """Four walks of 15 steps."""
     run_state_machine_as_test(
-        machine(world),
+        machine(scene),
         settings=settings(
             max_examples=4, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
 
 
-def test_conservation_in_two_lives_with_everything(world):
+def test_conservation_in_two_lives_with_everything(scene):
     """One that the recipient ends, and one that the sender ends."""
-    kind = machine(world)
+    kind = machine(scene)
     for live in (kind.live_and_be_closed_by_the_recipient, kind.live_and_expire):
         walk = kind()
         live(walk)
