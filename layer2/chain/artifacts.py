@@ -32,6 +32,7 @@ _ERROR_SOURCES: Final = (
     "TokenRegistry",
     "PaymentChannel",
     "PaymentChannelHub",
+    "StateChannel",
     "TestUSDC",
 )
 # Errors of Solidity itself and of Solady's token transfers, which our ABIs do not list.

@@ -7,17 +7,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
-from eth_abi.abi import encode
 from eth_utils.address import to_checksum_address
-from eth_utils.crypto import keccak
 
 from layer2.chain.coder import coder
 from layer2.chain.connection import LOCAL_CHAIN_IDS, Receipt
 from layer2.chain.custody import CustodyContract
 from layer2.chain.deployment import Token
 from layer2.chain.errors import ChainError, DataMissingError, RevertedError
+from layer2.chain.permit import sign_permit
 from layer2.chain.rollup import Rollup
 from layer2.chain.sending import send
 from layer2.chain.signer import Signer
@@ -30,27 +29,8 @@ from layer2.wallet.units import TokenInfo, WalletError
 
 ETH: Final = TokenInfo(0, None, "ETH", 18)
 
-PERMIT_LIFETIME: Final = 3600
-"""Seconds for which a permit is good."""
-
 DEFAULT_VALIDITY: Final = 3600
 """Seconds after which a signed operation that no batch took expires."""
-
-_PERMIT_TYPES: Final = {
-    "EIP712Domain": [
-        {"name": "name", "type": "string"},
-        {"name": "version", "type": "string"},
-        {"name": "chainId", "type": "uint256"},
-        {"name": "verifyingContract", "type": "address"},
-    ],
-    "Permit": [
-        {"name": "owner", "type": "address"},
-        {"name": "spender", "type": "address"},
-        {"name": "value", "type": "uint256"},
-        {"name": "nonce", "type": "uint256"},
-        {"name": "deadline", "type": "uint256"},
-    ],
-}
 
 
 @dataclass(frozen=True)
@@ -152,9 +132,11 @@ class Wallet:
         value = amount if token.id == 0 else 0
         call = rollup.deposit_call(token.id, amount, owner, account, key)
         if token.address is not None:
-            signed = self._permit(token, amount) if permit else None
+            signed = sign_permit(chain, self.signer, token.address, rollup.address, amount) if permit else None
             if signed is not None:
-                call = rollup.coder.encode("depositWithPermit", token.id, amount, owner, account, list(key), *signed)
+                call = rollup.coder.encode(
+                    "depositWithPermit", token.id, amount, owner, account, list(key), *signed.arguments
+                )
             elif rollup.token_view(token.id, "allowance", owner, rollup.address) < amount:
                 approval = coder("TestUSDC").encode("approve", rollup.address, amount)
                 send(chain, self.signer, token.address, approval)
@@ -166,41 +148,6 @@ class Wallet:
             if event is not None and log.transaction == receipt.hash:
                 return Deposited(int(event.arguments["index"]), receipt)
         raise ChainError(f"transaction 0x{receipt.hash.hex()} queued nothing: look at its logs")
-
-    def _permit(self, token: TokenInfo, amount: int) -> tuple[int, int, bytes, bytes] | None:
-        """(deadline, v, r, s) of an ERC-2612 permit, None when the token has none that this wallet understands."""
-        view = self.rollup.token_view
-        try:
-            _, name, version, chain_id, contract, _, _ = view(token.id, "eip712Domain")
-            separator: bytes = view(token.id, "DOMAIN_SEPARATOR")
-            nonce = int(view(token.id, "nonces", self.signer.address))
-        except (RevertedError, DataMissingError):
-            return None
-        fields = b"".join(
-            (
-                keccak(text="EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),
-                keccak(text=name),
-                keccak(text=version),
-                encode(["uint256", "address"], [chain_id, contract]),
-            )
-        )
-        if separator != keccak(fields) or to_checksum_address(contract) != token.address:
-            return None
-        deadline = self.rollup.chain.head().timestamp + PERMIT_LIFETIME
-        typed: dict[str, Any] = {
-            "types": _PERMIT_TYPES,
-            "primaryType": "Permit",
-            "domain": {"name": name, "version": version, "chainId": chain_id, "verifyingContract": token.address},
-            "message": {
-                "owner": self.signer.address,
-                "spender": self.rollup.address,
-                "value": amount,
-                "nonce": nonce,
-                "deadline": deadline,
-            },
-        }
-        signature = self.signer.sign_typed(typed)
-        return deadline, signature[64], signature[:32], signature[32:64]
 
     def force_withdrawal(self, account: int) -> Receipt:
         """Queue a withdrawal of the account's whole balance on L1, which no relayer can refuse. Raises ChainError."""

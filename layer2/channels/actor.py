@@ -1,0 +1,204 @@
+"""What payer, payee, watchtower and party have in common: they follow L1, decide, and send letters.
+
+Everything that an actor decides, it decides again from what is stored, so it can be killed anywhere; letters are never
+lost nor sent twice (`layer2.actors.outbox`). May import actors and `layer2.channels`.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from layer2.actors.outbox import Fate, Outbox
+from layer2.actors.stepping import run_until_idle
+from layer2.chain.connection import BlockRef
+from layer2.chain.signer import Signer
+from layer2.channels.contracts import Channels
+from layer2.channels.errors import ChannelError
+from layer2.channels.follower import ChannelFollower, ChannelSync
+from layer2.channels.states import StateChannelConfig
+from layer2.channels.store import ChannelStore, HubEntry
+from layer2.channels.vouchers import ChannelConfig, SignedVoucher
+
+CLAIM: Final = "claim"
+SETTLE: Final = "settle"
+
+CLAIMS_PER_CALL: Final = 50
+"""Vouchers in one `claimMany`, about a million gas."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """A call that was sent to L1: what for, and about what (a channel's id or a token's address in hex, mostly).
+
+    reason: why it came to nothing, None if it was mined. transaction: its hash if it was mined.
+    """
+
+    purpose: str
+    reference: str
+    reason: str | None = None
+    transaction: bytes | None = None
+
+
+@dataclass
+class StepReport:
+    """What a `step` did. started: calls that are on their way now; settled: their outcomes; warnings: what a person
+    should look at."""
+
+    sync: ChannelSync
+    started: list[Move] = field(default_factory=list)
+    settled: list[Move] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    is_settling: bool = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing happened."""
+        return self.sync.is_empty and not (self.started or self.settled)
+
+    @property
+    def waiting_for(self) -> str | None:
+        """What keeps the actor from going on."""
+        return "a transaction to be mined" if self.is_settling else None
+
+
+class ChannelActor:
+    """The base of the four. `step` belongs to one thread."""
+
+    ROLE = "actor"
+    """Whose database it is."""
+
+    def __init__(
+        self,
+        channels: Channels,
+        store: ChannelStore,
+        signer: Signer,
+        *,
+        wants_hub: Callable[[ChannelConfig], bool] = lambda config: False,
+        wants_state: Callable[[StateChannelConfig], bool] = lambda config: False,
+        confirmations: int | None = None,
+        resend_after: float = 60,
+        gas_limits: Mapping[str, int] | None = None,
+        clock: Callable[[], float] = time.time,
+        checkpoint: Callable[[str], None] = lambda point: None,
+    ) -> None:
+        """wants_hub, wants_state, confirmations: see `ChannelFollower`. resend_after, gas_limits: see `Outbox`. clock:
+        seconds since 1970. checkpoint: called with the name of each point where being killed matters.
+
+        Raises StoreError for the database of another deployment, role or account, ChainError when the node does not
+        answer.
+        """
+        self.channels = channels
+        self.signer = signer
+        self._actor_store = store
+        self._checkpoint = checkpoint
+        store.bind(f"{self.ROLE} {signer.address} of {channels.name}")
+        self.follower = ChannelFollower(
+            channels, store, wants_hub=wants_hub, wants_state=wants_state, confirmations=confirmations
+        )
+        self._outbox = Outbox(
+            channels.chain,
+            store,
+            signer,
+            resend_after=resend_after,
+            gas_limits=gas_limits,
+            clock=clock,
+            checkpoint=checkpoint,
+        )
+        self._refused: dict[tuple[str, str], BlockRef] = {}
+
+    @property
+    def address(self) -> str:
+        """The account's address."""
+        return self.signer.address
+
+    def step(self) -> StepReport:
+        """Do everything that can be done now.
+
+        Raises ChainError for trouble with the node (try again), ActorError for what a person must see.
+        """
+        report = StepReport(self.follower.sync())
+        self._checkpoint("synced")
+        self._settle_letters(report)
+        self._act(self.channels.chain.head().timestamp, report)
+        if report.started:
+            self._settle_letters(report)
+            self._checkpoint("settled")
+        return report
+
+    def run_until_idle(self, timeout: float = 300) -> list[StepReport]:
+        """Step until there is nothing to do and nothing waits to be mined. Raises ChannelError after `timeout` s."""
+        return run_until_idle(self.step, timeout, ChannelError)
+
+    def _act(self, now: int, report: StepReport) -> None:
+        """Write what can be written now. now: the time of L1's head, seconds since 1970."""
+        raise NotImplementedError
+
+    # ---------------------------------------------------------------- letters
+
+    def _settle_letters(self, report: StepReport) -> None:
+        """Send what waits, and record what became of it."""
+        report.is_settling = False
+        for letter in self._actor_store.open_letters():
+            cursor = self.follower.cursor
+            outcome = self._outbox.advance(letter, cursor.number)
+            if outcome.fate is Fate.WAITING:
+                report.is_settling = True
+                continue
+            if outcome.fate is Fate.MINED:
+                assert outcome.receipt is not None
+                self._actor_store.set_letter_state(letter.id, "mined", outcome.receipt.block.number)
+                report.settled.append(Move(letter.purpose, letter.reference, None, outcome.receipt.hash))
+                continue
+            is_refused = outcome.fate is Fate.REFUSED
+            self._actor_store.set_letter_state(letter.id, "void" if is_refused else "failed", cursor.number)
+            self._refused[letter.purpose, letter.reference] = cursor
+            detail = outcome.error.detail if outcome.error else "it reverted, but would not any more"
+            report.settled.append(Move(letter.purpose, letter.reference, detail))
+
+    def _write(
+        self, report: StepReport, purpose: str, reference: str, target: str, call: bytes, *, value: int = 0
+    ) -> None:
+        """Write a letter, unless the same one was refused on this very block: it would be again."""
+        if self._refused.get((purpose, reference)) == self.follower.cursor:
+            return
+        self._actor_store.add_letter(purpose, reference, target, call, value=value)
+        report.started.append(Move(purpose, reference))
+        self._checkpoint(f"{purpose} written")
+
+    def _is_open(self, purpose: str, reference: str) -> bool:
+        """Whether a letter is on its way."""
+        return any(letter.state == "open" for letter in self._actor_store.letters(purpose, reference))
+
+    # ---------------------------------------------------------------- what several of them send
+
+    def _claims_under_way(self) -> dict[bytes, int]:
+        """For each channel of the hub whose claim is on its way, the amount of the voucher."""
+        found: dict[bytes, int] = {}
+        for letter in self._actor_store.open_letters():
+            if letter.purpose == CLAIM:
+                for key, amount in self.channels.claims_of(letter.input):
+                    found[key] = max(amount, found.get(key, 0))
+        return found
+
+    def _write_claims(self, report: StepReport, claims: list[tuple[HubEntry, SignedVoucher]]) -> None:
+        """Write letters that claim vouchers, those of channels that are about to be withdrawn from first."""
+        claims.sort(key=lambda claim: claim[0].facts.withdrawable_after or 1 << 40)
+        for start in range(0, len(claims), CLAIMS_PER_CALL):
+            part = [(entry.config, signed) for entry, signed in claims[start : start + CLAIMS_PER_CALL]]
+            first = part[0][1]
+            more = f" and {len(part) - 1} more" if len(part) > 1 else ""
+            reference = f"0x{first.channel_id.hex()} up to {first.amount}{more}"
+            self._write(report, CLAIM, reference, self.channels.hub, self.channels.claim_call(part))
+
+    def _write_settlements(self, report: StepReport, contract: str, tokens: Iterable[str]) -> None:
+        """Write letters that have paid out what a contract owes this account."""
+        for token in sorted(tokens):
+            reference = f"{token} of {contract}"
+            if self.channels.owed(contract, self.address, token) and not self._is_open(SETTLE, reference):
+                self._write(report, SETTLE, reference, contract, self.channels.settle_call(self.address, token))
+
+
+def due(entry: HubEntry, amount: int) -> int:
+    """What the hub would pay now for a voucher over `amount`."""
+    return min(max(amount - entry.facts.released, 0), entry.facts.balance)
