@@ -82,7 +82,7 @@ class Channels:
 
     def hub_channel(self, channel_id: bytes) -> HubChannel:
         """A channel of the hub at the head of the chain (two calls: not one snapshot); zeros when there is none."""
-        return HubChannel(*self.hub_view("channels", channel_id), *self.hub_view("closing", channel_id))
+        return HubChannel(*self.hub_view("channels", channel_id), *self.hub_view("closings", channel_id))
 
     def owed(self, contract: str, account: str, token: str) -> int:
         """What `settle` of the hub or of the state channels would pay an account."""

@@ -79,10 +79,11 @@ class StateChannelConfig:
         check_range("challengePeriod", self.challenge_period, MAX_CHALLENGE_PERIOD, MIN_CHALLENGE_PERIOD)
         check_bytes("salt", self.salt)
 
-    def id(self, domain: Domain) -> bytes:
-        """The channel's id, 32 bytes: the EIP-712 hash of the settings."""
+    @property
+    def id(self) -> bytes:
+        """The channel's id, 32 bytes: EIP-712's hashStruct of the settings."""
         party_a, party_b, token = (int(account, 16) for account in (self.party_a, self.party_b, self.token))
-        return _ConfigMessage(party_a, party_b, token, self.challenge_period, self.salt).digest(domain.separator)
+        return _ConfigMessage(party_a, party_b, token, self.challenge_period, self.salt).struct_hash()
 
     def is_a(self, account: str) -> bool:
         """Whether an account is A, or B. Raises MalformedError when it is neither."""
@@ -348,7 +349,7 @@ class SignedState:
 
     def check(self, config: StateChannelConfig, domain: Domain) -> None:
         """Raises MalformedError unless it is of this channel and both parties signed it by their own keys."""
-        if self.state.channel_id != config.id(domain):
+        if self.state.channel_id != config.id:
             raise MalformedError(f"the state is of channel 0x{self.state.channel_id.hex()}, not of these settings")
         if self.state.version == 0:
             return
