@@ -1,0 +1,786 @@
+"""A party of channels that two sign: proposes and accepts updates, conditional payments over a middle party, closings.
+
+Three rules carry everything (docs/channels.md): a party signs one state per version and stores it before it shows it;
+it signs version v + 1 only when it holds version v with both signatures; and once it has signed a final state, or wants
+to close, it signs nothing more. Who is asked signs first, so a proposal that is refused binds nobody.
+May import actors and `layer2.channels`.
+"""
+
+import json
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from layer2.actors.errors import RefusedError
+from layer2.chain.signer import Signer
+from layer2.channels.actor import ChannelActor, StepReport
+from layer2.channels.contracts import Channels
+from layer2.channels.errors import ChannelError
+from layer2.channels.messages import Message, Proposal, Refusal, Signature
+from layer2.channels.signing import ETH, is_signed_by, sign
+from layer2.channels.states import MAX_LOCKS, FinalState, Lock, SignedState, State, StateChannelConfig, secret_hash
+from layer2.channels.store import ChannelStore, StateEntry
+
+DEPOSIT: Final = "deposit"
+START: Final = "start close"
+CHALLENGE: Final = "challenge"
+FINISH: Final = "finish close"
+COOPERATE: Final = "close together"
+REVEAL: Final = "reveal secret"
+
+_SCHEMA: Final = """
+CREATE TABLE states (
+    channel BLOB NOT NULL, version INTEGER NOT NULL, body TEXT NOT NULL, mine BLOB NOT NULL, theirs BLOB,
+    PRIMARY KEY (channel, version)
+) STRICT;
+CREATE TABLE proposals (channel BLOB PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE TABLE finals (
+    channel BLOB PRIMARY KEY, body TEXT NOT NULL, mine BLOB, theirs BLOB, is_own INTEGER NOT NULL
+) STRICT;
+CREATE TABLE closing (channel BLOB PRIMARY KEY) STRICT;
+CREATE TABLE secrets (hash BLOB PRIMARY KEY, secret BLOB NOT NULL) STRICT;
+"""
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A state that this party has signed and the other one has not, as far as is known."""
+
+    state: State
+    signature: bytes
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A final state: whether this party proposed it, and the signatures that are there (None: not yet)."""
+
+    outcome: FinalState
+    mine: bytes | None
+    theirs: bytes | None
+    is_own: bool
+
+
+class PartyStore(ChannelStore):
+    """The database of a party.
+
+    Never put an old copy of it in place: a party that closes with an old state loses everything.
+    """
+
+    SCHEMA = _SCHEMA
+    VERSION = 1
+    APPLICATION = 0x4C325041
+
+    # ---------------------------------------------------------------- states
+
+    def put_signed(self, state: State, mine: bytes) -> None:
+        """Record a state that this party has signed. Raises ChannelError when it has signed another of this version."""
+        body = _pack(state)
+        with self.transaction():
+            self._run(
+                "INSERT OR IGNORE INTO states VALUES (?, ?, ?, ?, NULL)", state.channel_id, state.version, body, mine
+            )
+            (known,) = self._run(
+                "SELECT body FROM states WHERE channel = ? AND version = ?", state.channel_id, state.version
+            )[0]
+            if known != body:
+                raise ChannelError(
+                    f"version {state.version} was signed already, with another content: sign nothing else"
+                )
+
+    def complete(self, state: State, theirs: bytes) -> None:
+        """Record the other signature of a state; older states and proposals are not needed any more."""
+        key, version = state.channel_id, state.version
+        with self.transaction():
+            self._run("UPDATE states SET theirs = ? WHERE channel = ? AND version = ?", theirs, key, version)
+            self._run("DELETE FROM states WHERE channel = ? AND version < ?", key, version)
+            self._run("DELETE FROM proposals WHERE channel = ? AND version <= ?", key, version)
+
+    def agreed(self, channel_id: bytes) -> tuple[State, bytes, bytes]:
+        """The last state with both signatures, this party's first; version 0 without any."""
+        rows = self._run(
+            "SELECT body, mine, theirs FROM states WHERE channel = ? AND theirs IS NOT NULL ORDER BY version DESC LIMIT 1",
+            channel_id,
+        )
+        if not rows:
+            return State.initial(channel_id), b"", b""
+        body, mine, theirs = rows[0]
+        return State.from_json(json.loads(body)), mine, theirs
+
+    def pending(self, channel_id: bytes) -> Pending | None:
+        """What waits for the other signature."""
+        rows = self._run(
+            "SELECT body, mine FROM states WHERE channel = ? AND theirs IS NULL ORDER BY version DESC LIMIT 1",
+            channel_id,
+        )
+        return Pending(State.from_json(json.loads(rows[0][0])), rows[0][1]) if rows else None
+
+    # ---------------------------------------------------------------- proposals
+
+    def add_proposal(self, state: State) -> None:
+        """Record what this party proposes."""
+        self._run("INSERT OR REPLACE INTO proposals VALUES (?, ?, ?)", state.channel_id, state.version, _pack(state))
+
+    def proposal(self, channel_id: bytes) -> State | None:
+        """What this party has proposed, and what was neither signed nor refused."""
+        rows = self._run("SELECT body FROM proposals WHERE channel = ?", channel_id)
+        return State.from_json(json.loads(rows[0][0])) if rows else None
+
+    def drop_proposal(self, channel_id: bytes) -> None:
+        """The proposal was refused, or gives way."""
+        self._run("DELETE FROM proposals WHERE channel = ?", channel_id)
+
+    # ---------------------------------------------------------------- closings
+
+    def put_ending(self, ending: Ending) -> None:
+        """Record a final state. Raises ChannelError when this party has signed another one."""
+        key, body = ending.outcome.channel_id, json.dumps(ending.outcome.to_json())
+        with self.transaction():
+            known = self.ending(key)
+            if known is not None and known.mine is not None and known.outcome != ending.outcome:
+                raise ChannelError("another final state was signed already: sign nothing else")
+            self._run(
+                "INSERT OR REPLACE INTO finals VALUES (?, ?, ?, ?, ?)",
+                key,
+                body,
+                ending.mine,
+                ending.theirs,
+                int(ending.is_own),
+            )
+
+    def ending(self, channel_id: bytes) -> Ending | None:
+        """The final state of a channel, signed or proposed."""
+        rows = self._run("SELECT body, mine, theirs, is_own FROM finals WHERE channel = ?", channel_id)
+        if not rows:
+            return None
+        body, mine, theirs, is_own = rows[0]
+        return Ending(FinalState.from_json(json.loads(body)), mine, theirs, bool(is_own))
+
+    def drop_ending(self, channel_id: bytes) -> None:
+        """The proposed final state was refused; one that this party has signed stays."""
+        self._run("DELETE FROM finals WHERE channel = ? AND mine IS NULL", channel_id)
+
+    def set_closing(self, channel_id: bytes) -> None:
+        """Record that this party closes, and signs nothing more."""
+        self._run("INSERT OR IGNORE INTO closing VALUES (?)", channel_id)
+
+    def is_closing(self, channel_id: bytes) -> bool:
+        """Whether this party closes."""
+        return bool(self._run("SELECT 1 FROM closing WHERE channel = ?", channel_id))
+
+    # ---------------------------------------------------------------- secrets
+
+    def add_secret(self, secret: bytes) -> None:
+        """Record a secret."""
+        self._run("INSERT OR IGNORE INTO secrets VALUES (?, ?)", secret_hash(secret), secret)
+
+    def secret(self, hash_: bytes) -> bytes | None:
+        """The secret with a hash, told by somebody or public on L1."""
+        rows = self._run(
+            "SELECT secret FROM secrets WHERE hash = ?1 UNION SELECT secret FROM revealed WHERE hash = ?1", hash_
+        )
+        return rows[0][0] if rows else None
+
+
+def _pack(state: State) -> str:
+    return json.dumps(state.to_json())
+
+
+@dataclass(frozen=True)
+class PartyRules:
+    """Seconds. longest_lock: how far ahead a lock's deadline may be; a channel cannot be closed alone before. reveal: how
+    long before its deadline the secret of a lock that is still open goes to L1. hop: by how much the deadline of a lock
+    that is paid on lies before that of the lock that pays for it.
+    """
+
+    longest_lock: int = 7 * 24 * 3600
+    reveal: int = 3600
+    hop: int = 2 * 3600
+
+
+class Party(ChannelActor):
+    """One account in all its channels. Messages can be handled in any thread; `step` belongs to one."""
+
+    ROLE = "party"
+
+    def __init__(
+        self,
+        channels: Channels,
+        store: PartyStore,
+        signer: Signer,
+        rules: PartyRules | None = None,
+        *,
+        confirmations: int | None = None,
+        resend_after: float = 60,
+        clock: Callable[[], float] = time.time,
+        checkpoint: Callable[[str], None] = lambda point: None,
+    ) -> None:
+        """See `ChannelActor`."""
+        super().__init__(
+            channels,
+            store,
+            signer,
+            wants_state=lambda config: signer.address in (config.party_a, config.party_b),
+            confirmations=confirmations,
+            resend_after=resend_after,
+            clock=clock,
+            checkpoint=checkpoint,
+        )
+        self.rules = rules or PartyRules()
+        self._store = store
+        self._lock = threading.RLock()
+        self._has_settled = False
+
+    # ---------------------------------------------------------------- deposits
+
+    def open(
+        self, other: str, amount: int, *, token: str = ETH, challenge_period: int, salt: bytes | None = None
+    ) -> StateChannelConfig:
+        """Open a channel with another party, as its A, with a deposit; `step` sends it.
+
+        amount in smallest units, challenge_period in seconds. salt: 32 bytes, random unless given. Raises ChannelError
+        for too little money, MalformedError for settings that no channel can have, ChainError when a token's approval
+        fails.
+        """
+        chosen = secrets.token_bytes(32) if salt is None else salt
+        config = StateChannelConfig(self.address, other, token, challenge_period, chosen)
+        self._deposit(config, amount)
+        return config
+
+    def deposit(self, channel_id: bytes, amount: int) -> None:
+        """Deposit (more) into a channel; `step` sends it. Errors as `open`, and for an unknown channel."""
+        self._deposit(self.entry(channel_id).config, amount)
+
+    def _deposit(self, config: StateChannelConfig, amount: int) -> None:
+        if amount <= 0:
+            raise ChannelError(f"a deposit of {amount} adds nothing: give an amount")
+        held = self.channels.held(self.address, config.token)
+        if held < amount:
+            raise ChannelError(f"{self.address} holds {held} of token {config.token}, not {amount}: get more first")
+        contract, is_ether = self.channels.state_channel, config.token == ETH
+        permit = None if is_ether else self.channels.allow(self.signer, contract, config.token, amount)
+        call = self.channels.state_deposit_call(config, config.is_a(self.address), amount, permit)
+        self._store.add_letter(DEPOSIT, config.id.hex(), contract, call, value=amount if is_ether else 0)
+        self._checkpoint("deposit written")
+
+    # ---------------------------------------------------------------- what there is
+
+    def entry(self, channel_id: bytes) -> StateEntry:
+        """An own channel. Raises ChannelError when there is none."""
+        entry = self.follower.states.get(channel_id)
+        if entry is None:
+            raise ChannelError(
+                f"{self.address} is no party of a channel 0x{channel_id.hex()}: check the id, or wait until its deposit has "
+                "enough blocks above it"
+            )
+        return entry
+
+    def best(self, channel_id: bytes) -> SignedState:
+        """The last state with both signatures: what closes the channel, and what a watchtower should have."""
+        state, mine, theirs = self._store.agreed(channel_id)
+        is_a = self.entry(channel_id).config.is_a(self.address)
+        return SignedState(state, *((mine, theirs) if is_a else (theirs, mine)))
+
+    def state(self, channel_id: bytes) -> State:
+        """The last agreed state, with everything that has been deposited by now."""
+        facts = self.entry(channel_id).facts
+        agreed, _, _ = self._store.agreed(channel_id)
+        return agreed.with_deposits(max(facts.deposits_a, agreed.deposits_a), max(facts.deposits_b, agreed.deposits_b))
+
+    def balance(self, channel_id: bytes) -> int:
+        """What is this party's without any condition."""
+        return self.state(channel_id).balance(self.entry(channel_id).config.is_a(self.address))
+
+    # ---------------------------------------------------------------- proposing
+
+    def pay(self, channel_id: bytes, amount: int) -> Proposal:
+        """Propose to pay the other party. Raises ChannelError for too little, or when nothing can be proposed."""
+        with self._lock:
+            state = self.state(channel_id)
+            self._check_payable(state, amount)
+            change = -amount if self._is_a(channel_id) else amount
+            return self._propose(replace(state, balance_a=state.balance_a + change, balance_b=state.balance_b - change))
+
+    def new_secret(self) -> bytes:
+        """The hash of a new secret, for whoever is to pay this party over others. The secret is stored."""
+        secret = secrets.token_bytes(32)
+        self._store.add_secret(secret)
+        return secret_hash(secret)
+
+    def lock(self, channel_id: bytes, amount: int, hash_: bytes, deadline: int) -> Proposal:
+        """Propose to pay the other party if it shows the secret by a deadline, seconds since 1970.
+
+        Raises ChannelError as `pay`, for a deadline that is past or too far ahead, or a hash that is locked already.
+        """
+        with self._lock:
+            state = self.state(channel_id)
+            to_a = not self._is_a(channel_id)
+            now = self._now()
+            if not now < deadline <= now + self.rules.longest_lock:
+                raise ChannelError(
+                    f"the deadline {deadline} is past or too far ahead: it is {now}, give at most "
+                    f"{now + self.rules.longest_lock}"
+                )
+            if amount <= 0 or state.lock(hash_) is not None:
+                raise ChannelError(f"a lock needs an amount (it is {amount}) and a hash of its own: take a new secret")
+            if len(state.locks) == MAX_LOCKS:
+                raise ChannelError(f"there are {MAX_LOCKS} locks already: wait until one is decided")
+            self._check_payable(state, amount)
+            locks = (*state.locks, Lock(amount, deadline, to_a, hash_))
+            return self._propose(_changed(state, not to_a, -amount, locks))
+
+    def forward(self, incoming: bytes, hash_: bytes, outgoing: bytes, fee: int = 0) -> Proposal:
+        """Propose to pay a lock on, over another channel: less the fee, and with an earlier deadline.
+
+        The lock that pays for it has to be in a state that both have signed. Raises ChannelError when it is not, is for
+        the other party, or leaves too little time.
+        """
+        with self._lock:
+            agreed, _, _ = self._store.agreed(incoming)
+            found = agreed.lock(hash_)
+            if found is None or found.to_a != self._is_a(incoming):
+                raise ChannelError(f"no lock 0x{hash_.hex()} pays {self.address} on channel 0x{incoming.hex()}")
+            if incoming == outgoing or self.entry(incoming).facts.status != "open":
+                raise ChannelError("a lock is paid on over another channel than it comes from, and while that is open")
+            if not 0 <= fee < found.amount:
+                raise ChannelError(f"a fee of {fee} leaves nothing of {found.amount}: ask for less")
+            return self.lock(outgoing, found.amount - fee, hash_, found.deadline - self.rules.hop)
+
+    def unlock(self, channel_id: bytes, hash_: bytes) -> Proposal:
+        """Propose that a lock is paid to this party, with its secret. Raises ChannelError when the secret is not known,
+        or no such lock pays this party."""
+        with self._lock:
+            secret = self._store.secret(hash_)
+            if secret is None:
+                raise ChannelError(f"the secret of lock 0x{hash_.hex()} is not known: wait until somebody shows it")
+            return self._propose(self._resolved(channel_id, hash_, to_me=True, is_paid=True), (secret,))
+
+    def settle_lock(self, channel_id: bytes, hash_: bytes) -> Proposal:
+        """Propose to pay a lock of this party's own whose secret it knows. Errors as `unlock`."""
+        with self._lock:
+            if self._store.secret(hash_) is None:
+                raise ChannelError(f"the secret of lock 0x{hash_.hex()} is not known: the lock is not due")
+            return self._propose(self._resolved(channel_id, hash_, to_me=False, is_paid=True))
+
+    def cancel(self, channel_id: bytes, hash_: bytes) -> Proposal:
+        """Propose that a lock is returned to who made it: its payee at any time, its maker after the deadline.
+
+        Raises ChannelError when there is no such lock, or it still pays for one that this party has paid on.
+        """
+        with self._lock:
+            state = self.state(channel_id)
+            found = state.lock(hash_)
+            is_mine = found is not None and found.to_a != self._is_a(channel_id)
+            if found is not None and not is_mine and self._pays_on(found, channel_id):
+                raise ChannelError(f"lock 0x{hash_.hex()} is paid on over another channel: cancel it there first")
+            return self._propose(self._resolved(channel_id, hash_, to_me=not is_mine, is_paid=False))
+
+    def propose_final(self, channel_id: bytes) -> Proposal:
+        """Propose to close at once with what both have. Raises ChannelError while there are locks."""
+        with self._lock:
+            self._check_can_sign(channel_id)
+            state = self.state(channel_id)
+            if state.locks:
+                raise ChannelError(f"{len(state.locks)} locks are open: settle them, or close alone")
+            if self._store.proposal(channel_id) is not None or self._store.pending(channel_id) is not None:
+                raise ChannelError("an update is under way: finish it first")
+            outcome = _final(state)
+            self._store.put_ending(Ending(outcome, None, None, True))
+            self._checkpoint("proposal stored")
+            return Proposal(outcome)
+
+    def waiting(self, channel_id: bytes) -> Message | None:
+        """What the other party may not have got: to be sent again after a break. None if nothing is known to be open."""
+        with self._lock:
+            ending = self._store.ending(channel_id)
+            if ending is not None:
+                return Proposal(ending.outcome) if ending.mine is None else Signature(ending.outcome, ending.mine)
+            proposal = self._store.proposal(channel_id)
+            if proposal is not None:
+                return Proposal(proposal, self._secrets_for(proposal))
+            pending = self._store.pending(channel_id)
+            if pending is not None:
+                return Signature(pending.state, pending.signature)
+            state, mine, _ = self._store.agreed(channel_id)
+            return Signature(state, mine) if state.version else None
+
+    def _propose(self, state: State, shown: tuple[bytes, ...] = ()) -> Proposal:
+        """Store and hand out a proposal of the next version."""
+        key = state.channel_id
+        self._check_can_sign(key)
+        if self._store.ending(key) is not None:
+            raise ChannelError("a final state is proposed: wait for the answer")
+        known = self._store.proposal(key)
+        agreed, _, _ = self._store.agreed(key)
+        proposed = replace(state, version=agreed.version + 1)
+        if known is not None and known != proposed:
+            raise ChannelError("another proposal waits for an answer: send it again (`waiting`)")
+        pending = self._store.pending(key)
+        if pending is not None and pending.state != proposed:
+            raise ChannelError(
+                f"version {proposed.version} is signed with another content: wait for the other signature"
+            )
+        self._store.add_proposal(proposed)
+        self._checkpoint("proposal stored")
+        return Proposal(proposed, shown)
+
+    def _secrets_for(self, proposal: State) -> tuple[bytes, ...]:
+        """Secrets of locks to this party that a proposal takes away."""
+        agreed, _, _ = self._store.agreed(proposal.channel_id)
+        is_a = self._is_a(proposal.channel_id)
+        gone = [lock for lock in agreed.locks if lock not in proposal.locks and lock.to_a == is_a]
+        found = [self._store.secret(lock.hash) for lock in gone]
+        return tuple(secret for secret in found if secret is not None)
+
+    def _check_payable(self, state: State, amount: int) -> None:
+        held = state.balance(self._is_a(state.channel_id))
+        if not 0 < amount <= held:
+            raise ChannelError(f"{amount} cannot be paid out of a balance of {held}: deposit more, or pay less")
+
+    def _resolved(self, channel_id: bytes, hash_: bytes, *, to_me: bool, is_paid: bool) -> State:
+        """The state in which a lock was paid, or returned."""
+        state = self.state(channel_id)
+        found = state.lock(hash_)
+        if found is None or (found.to_a == self._is_a(channel_id)) != to_me:
+            whose = "pays" if to_me else "is made by"
+            raise ChannelError(f"no lock 0x{hash_.hex()} {whose} {self.address} on channel 0x{channel_id.hex()}")
+        locks = tuple(lock for lock in state.locks if lock != found)
+        return _changed(state, found.to_a == is_paid, found.amount, locks)
+
+    # ---------------------------------------------------------------- answering
+
+    def receive(self, message: Message) -> Message | None:
+        """Handle what the other party of a channel said; the answer, if there is one, is to be given to it.
+
+        Whatever is signed is stored when this returns. Raises RefusedError with the other's reason when it refuses what
+        this party proposed.
+        """
+        key = message.channel_id if isinstance(message, Refusal) else message.outcome.channel_id
+        with self._lock:
+            if isinstance(message, Refusal):
+                self._on_refusal(message)
+                return None
+            try:
+                if self.follower.states.get(key) is None:
+                    raise RefusedError(
+                        "unknown_channel", f"{self.address} knows no channel 0x{key.hex()} of its own yet"
+                    )
+                if isinstance(message, Proposal):
+                    return self._on_proposal(message)
+                return self._on_signature(message)
+            except RefusedError as refusal:
+                return Refusal(key, message.outcome.message.struct_hash(), refusal.code, str(refusal))
+
+    def _on_refusal(self, message: Refusal) -> None:
+        key = message.channel_id
+        ending, proposal = self._store.ending(key), self._store.proposal(key)
+        if ending is not None and ending.is_own and ending.outcome.message.struct_hash() == message.digest:
+            self._store.drop_ending(key)
+        elif proposal is not None and proposal.struct_hash == message.digest:
+            self._store.drop_proposal(key)
+        raise RefusedError(message.code, f"the other party of channel 0x{key.hex()} refuses: {message.reason}")
+
+    def _on_proposal(self, message: Proposal) -> Message:
+        outcome = message.outcome
+        key = outcome.channel_id
+        # First of all: what a secret is worth does not depend on what comes with it.
+        for secret in message.secrets:
+            self._store.add_secret(secret)
+        self._checkpoint("secrets stored")
+        if isinstance(outcome, FinalState):
+            return self._sign_final(outcome)
+        agreed, mine, _ = self._store.agreed(key)
+        if outcome.version <= agreed.version:
+            if outcome.version == 0:
+                raise RefusedError("old_version", "version 0 is the state that nobody signs")
+            return Signature(agreed, mine)
+        pending = self._store.pending(key)
+        if pending is not None:
+            return Signature(pending.state, pending.signature)
+        self._give_way(outcome)
+        self._judge(outcome)
+        return self._sign(outcome)
+
+    def _on_signature(self, message: Signature) -> Message | None:
+        outcome = message.outcome
+        key = outcome.channel_id
+        other = self.entry(key).config.other(self.address)
+        if not is_signed_by(outcome.message, self.channels.state_domain, other, message.signature):
+            raise RefusedError("wrong_signature", f"{other} did not sign this by its own key")
+        if isinstance(outcome, FinalState):
+            return self._on_final_signature(outcome, message.signature)
+        agreed, mine, _ = self._store.agreed(key)
+        if outcome.version <= agreed.version:
+            return None if outcome == agreed else Signature(agreed, mine)
+        if outcome.version > agreed.version + 1:
+            raise RefusedError("missing_version", f"version {agreed.version + 1} has to be signed by both before")
+        pending = self._store.pending(key)
+        if pending is not None:
+            if pending.state != outcome:
+                raise RefusedError("already_signed", f"version {outcome.version} is signed with another content")
+            self._store.complete(outcome, message.signature)
+            self._checkpoint("state complete")
+            return None
+        if self._store.proposal(key) != outcome:
+            self._give_way(outcome)
+            self._judge(outcome)
+        signature = self._sign(outcome)
+        self._store.complete(outcome, message.signature)
+        self._checkpoint("state complete")
+        return signature
+
+    def _give_way(self, outcome: State | FinalState) -> None:
+        """When both propose at once, A's goes first. What was proposed binds nobody, so B's is dropped."""
+        key = outcome.channel_id
+        ending, proposal = self._store.ending(key), self._store.proposal(key)
+        if outcome in (proposal, None if ending is None else ending.outcome):
+            return
+        if proposal is None and (ending is None or ending.mine is not None):
+            return
+        if self._is_a(key):
+            raise RefusedError("busy", "this party has proposed something itself: answer that first")
+        self._store.drop_proposal(key)
+        self._store.drop_ending(key)
+
+    def _sign(self, state: State) -> Signature:
+        """Sign the next version; stored when this returns."""
+        self._check_can_sign(state.channel_id)
+        signature = sign(self.signer, state.message, self.channels.state_domain)
+        self._checkpoint("state signed")
+        self._store.put_signed(state, signature)
+        self._checkpoint("state stored")
+        return Signature(state, signature)
+
+    def _sign_final(self, outcome: FinalState) -> Signature:
+        key = outcome.channel_id
+        ending = self._store.ending(key)
+        if ending is not None and ending.mine is not None and ending.outcome == outcome:
+            return Signature(outcome, ending.mine)
+        self._give_way(outcome)
+        self._judge_final(outcome)
+        signature = sign(self.signer, outcome.message, self.channels.state_domain)
+        self._checkpoint("state signed")
+        self._store.put_ending(Ending(outcome, signature, None, False))
+        self._checkpoint("state stored")
+        return Signature(outcome, signature)
+
+    def _on_final_signature(self, outcome: FinalState, theirs: bytes) -> Signature | None:
+        ending = self._store.ending(outcome.channel_id)
+        if ending is None or ending.outcome != outcome:
+            raise RefusedError("not_proposed", "this party has not proposed to close like that: propose it first")
+        if ending.mine is not None:
+            self._store.put_ending(replace(ending, theirs=theirs))
+            return None
+        self._check_can_sign(outcome.channel_id)
+        signature = sign(self.signer, outcome.message, self.channels.state_domain)
+        self._checkpoint("state signed")
+        self._store.put_ending(replace(ending, mine=signature, theirs=theirs))
+        self._checkpoint("state complete")
+        return Signature(outcome, signature)
+
+    def _check_can_sign(self, channel_id: bytes) -> None:
+        """Raises RefusedError once nothing may be signed any more."""
+        status = self.entry(channel_id).facts.status
+        ending = self._store.ending(channel_id)
+        if status != "open":
+            raise RefusedError(
+                "not_open", f"channel 0x{channel_id.hex()} is {status} on L1: nothing is signed any more"
+            )
+        if self._store.is_closing(channel_id) or (ending is not None and ending.mine is not None):
+            raise RefusedError(
+                "closing", f"{self.address} is closing channel 0x{channel_id.hex()}, and signs nothing more"
+            )
+
+    # ---------------------------------------------------------------- what is acceptable
+
+    def _judge(self, new: State) -> None:
+        """Raises RefusedError unless the state follows the agreed one and takes nothing from this party."""
+        key = new.channel_id
+        entry = self.entry(key)
+        is_a, now = self._is_a(key), self._now()
+        self._check_can_sign(key)
+        old, _, _ = self._store.agreed(key)
+        if new.version != old.version + 1:
+            raise RefusedError("missing_version", f"version {old.version + 1} has to be signed by both before")
+        self._check_deposits(entry, old, new)
+        if len({lock.hash for lock in new.locks}) < len(new.locks):
+            raise RefusedError("same_hash", "two locks have the same hash: take a secret for each")
+        for lock in new.locks:
+            if lock in old.locks:
+                continue
+            if lock.to_a != is_a:
+                raise RefusedError("loss", f"{self.address} did not propose to lock {lock.amount}")
+            if not now < lock.deadline <= now + self.rules.longest_lock:
+                raise RefusedError(
+                    "deadline",
+                    f"the lock's deadline {lock.deadline} is past or too far ahead: it is {now}, at most "
+                    f"{self.rules.longest_lock} s more are taken",
+                )
+        # New locks count nothing, even if their secret is known: it could be too late to show it.
+        before = old.balance(is_a) + sum(self._worth(key, lock, now) for lock in old.locks)
+        kept = sum(self._worth(key, lock, now) for lock in new.locks if lock in old.locks)
+        after = new.balance(is_a) - (new.deposits(is_a) - old.deposits(is_a)) + kept
+        if after < before:
+            raise RefusedError("loss", f"the state would leave {self.address} with {after} of {before}")
+
+    def _judge_final(self, outcome: FinalState) -> None:
+        key = outcome.channel_id
+        self._check_can_sign(key)
+        agreed, _, _ = self._store.agreed(key)
+        if agreed.locks:
+            raise RefusedError("locks", f"{len(agreed.locks)} locks are open: settle them first")
+        if self._store.pending(key) is not None:
+            raise RefusedError("pending", f"version {agreed.version + 1} is not signed by both yet: finish that first")
+        self._check_deposits(self.entry(key), agreed, outcome)
+        expected = agreed.with_deposits(outcome.deposits_a, outcome.deposits_b)
+        if (outcome.balance_a, outcome.balance_b) != (expected.balance_a, expected.balance_b):
+            raise RefusedError("loss", "the final state is not what both have by the last one")
+
+    def _check_deposits(self, entry: StateEntry, old: State, new: State | FinalState) -> None:
+        for what, least, said, most in (
+            ("A", old.deposits_a, new.deposits_a, entry.facts.deposits_a),
+            ("B", old.deposits_b, new.deposits_b, entry.facts.deposits_b),
+        ):
+            if not least <= said <= most:
+                raise RefusedError(
+                    "deposits",
+                    f"the state counts {said} deposited by {what}: it has to be {least} at least, and {most} have arrived "
+                    "with enough blocks above",
+                )
+
+    def _worth(self, channel_id: bytes, lock: Lock, now: int) -> int:
+        """What a lock of the agreed state is to this party: nothing it could lose may be counted as the other's."""
+        secret = self._store.secret(lock.hash)
+        public = self._store.revealed(lock.hash)
+        is_paid = public is not None and public.time <= lock.deadline
+        if lock.to_a == self._is_a(channel_id):
+            if is_paid:
+                return lock.amount
+            if self._seen() > lock.deadline:
+                return 0
+            return lock.amount if secret is not None or self._pays_on(lock, channel_id) else 0
+        if is_paid or (secret is not None and now <= lock.deadline):
+            return 0
+        return lock.amount
+
+    def _pays_on(self, lock: Lock, incoming: bytes) -> bool:
+        """Whether this party has promised a payment for the same secret over another channel."""
+        for key, entry in self.follower.states.items():
+            if key == incoming or entry.facts.status == "closed":
+                continue
+            agreed, _, _ = self._store.agreed(key)
+            pending = self._store.pending(key)
+            closing = entry.facts.closing
+            states = (agreed, pending and pending.state, self._store.proposal(key), closing and closing.state)
+            for state in states:
+                found = None if state is None else state.lock(lock.hash)
+                if found is not None and found.to_a != self._is_a(key):
+                    return True
+        return False
+
+    # ---------------------------------------------------------------- closing
+
+    def close(self, channel_id: bytes) -> None:
+        """Close a channel: with the final state if both have signed one, else alone with the last agreed state.
+
+        From now on nothing more is signed; `step` sends it, waits, and has the money paid out. Raises ChannelError for an
+        unknown channel, or one that is closed.
+        """
+        with self._lock:
+            if self.entry(channel_id).facts.status == "closed":
+                raise ChannelError(f"channel 0x{channel_id.hex()} is closed already")
+            self._store.set_closing(channel_id)
+            self._store.drop_proposal(channel_id)
+            self._checkpoint("closing stored")
+
+    def _act(self, now: int, report: StepReport) -> None:
+        with self._lock:
+            for entry in list(self.follower.states.values()):
+                if entry.facts.status != "closed":
+                    self._write_closing(entry, now, report)
+                    self._write_secrets(entry, now, report)
+        if not self._has_settled or report.sync.states:
+            tokens = {entry.config.token for entry in self.follower.states.values()}
+            self._write_settlements(report, self.channels.state_channel, tokens)
+            self._has_settled = True
+
+    def _write_closing(self, entry: StateEntry, now: int, report: StepReport) -> None:
+        key, config = entry.id, entry.config
+        ending, closing = self._store.ending(key), entry.facts.closing
+        if ending is not None and ending.mine and ending.theirs and (ending.is_own or self._store.is_closing(key)):
+            is_a = config.is_a(self.address)
+            signatures = (ending.mine, ending.theirs) if is_a else (ending.theirs, ending.mine)
+            call = self.channels.close_cooperatively_call(config, ending.outcome, *signatures)
+            self._write_once(report, COOPERATE, entry, call)
+            return
+        best = self.best(key)
+        if closing is None:
+            if self._store.is_closing(key):
+                self._write_once(report, START, entry, self.channels.start_close_call(config, best))
+        elif best.state.version > closing.state.version and now <= closing.deadline:
+            self._write_once(report, CHALLENGE, entry, self.channels.challenge_call(config, best))
+        elif now > closing.deadline:
+            if best.state.version > closing.state.version:
+                report.warnings.append(
+                    f"channel 0x{key.hex()} is closed with version {closing.state.version}, and this party was away when "
+                    f"its version {best.state.version} was needed, until {closing.deadline}"
+                )
+            is_penalty = closing.state.version >= closing.closer_version + 2
+            if is_penalty or all(self._is_decided(lock, now) for lock in closing.state.locks):
+                self._write_once(report, FINISH, entry, self.channels.finish_close_call(config, closing.state))
+
+    def _write_secrets(self, entry: StateEntry, now: int, report: StepReport) -> None:
+        """Secrets of locks that pay this party: at once when the channel closes, else before their time runs out."""
+        agreed, _, _ = self._store.agreed(entry.id)
+        closing = entry.facts.closing
+        locks = set(agreed.locks) | set(closing.state.locks if closing else ())
+        is_a = entry.config.is_a(self.address)
+        for lock in sorted(locks, key=lambda one: one.deadline):
+            secret = self._store.secret(lock.hash)
+            if lock.to_a != is_a or secret is None or self._store.revealed(lock.hash) is not None:
+                continue
+            if now > lock.deadline:
+                report.warnings.append(
+                    f"the secret of lock 0x{lock.hash.hex()} over {lock.amount} was not public by {lock.deadline}"
+                )
+            elif closing is not None or now >= lock.deadline - self.rules.reveal:
+                reference = lock.hash.hex()
+                if not self._is_open(REVEAL, reference):
+                    call = self.channels.reveal_call(secret)
+                    self._write(report, REVEAL, reference, self.channels.state_channel, call)
+
+    def _is_decided(self, lock: Lock, now: int) -> bool:
+        return self._store.revealed(lock.hash) is not None or now > lock.deadline
+
+    def _write_once(self, report: StepReport, purpose: str, entry: StateEntry, call: bytes) -> None:
+        if not self._is_open(purpose, entry.id.hex()):
+            self._write(report, purpose, entry.id.hex(), self.channels.state_channel, call)
+
+    # ---------------------------------------------------------------- time and sides
+
+    def _is_a(self, channel_id: bytes) -> bool:
+        return self.entry(channel_id).config.is_a(self.address)
+
+    def _now(self) -> int:
+        """The time of L1's head, seconds since 1970."""
+        return self.channels.chain.head().timestamp
+
+    def _seen(self) -> int:
+        """The time of the last block that was read: a lock is over when that is past its deadline."""
+        block = self.channels.chain.block(self.follower.cursor.number)
+        return 0 if block is None else block.timestamp
+
+
+def _final(state: State) -> FinalState:
+    return FinalState(
+        state.channel_id, state.version, state.deposits_a, state.deposits_b, state.balance_a, state.balance_b
+    )
+
+
+def _changed(state: State, of_a: bool, change: int, locks: tuple[Lock, ...]) -> State:
+    """The state with other locks, the difference taken from or given to A's or B's balance."""
+    if of_a:
+        return replace(state, balance_a=state.balance_a + change, locks=locks)
+    return replace(state, balance_b=state.balance_b + change, locks=locks)
