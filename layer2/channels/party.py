@@ -86,9 +86,7 @@ class PartyStore(ChannelStore):
                 "SELECT body FROM states WHERE channel = ? AND version = ?", state.channel_id, state.version
             )[0]
             if known != body:
-                raise ChannelError(
-                    f"version {state.version} was signed already, with another content: sign nothing else"
-                )
+                raise ChannelError(f"version {state.version} was signed with another content: sign nothing else")
 
     def complete(self, state: State, theirs: bytes) -> None:
         """Record the other signature of a state; older states and proposals are not needed any more."""
@@ -101,7 +99,8 @@ class PartyStore(ChannelStore):
     def agreed(self, channel_id: bytes) -> tuple[State, bytes, bytes]:
         """The last state with both signatures, this party's first; version 0 without any."""
         rows = self._run(
-            "SELECT body, mine, theirs FROM states WHERE channel = ? AND theirs IS NOT NULL ORDER BY version DESC LIMIT 1",
+            "SELECT body, mine, theirs FROM states WHERE channel = ? AND theirs IS NOT NULL "
+            "ORDER BY version DESC LIMIT 1",
             channel_id,
         )
         if not rows:
@@ -190,9 +189,9 @@ def _pack(state: State) -> str:
 
 @dataclass(frozen=True)
 class PartyRules:
-    """Seconds. longest_lock: how far ahead a lock's deadline may be; a channel cannot be closed alone before. reveal: how
-    long before its deadline the secret of a lock that is still open goes to L1. hop: by how much the deadline of a lock
-    that is paid on lies before that of the lock that pays for it.
+    """Seconds. longest_lock: how far ahead a lock's deadline may be; a channel cannot be closed alone before. reveal:
+    how long before its deadline the secret of a lock that is still open goes to L1. hop: by how much the deadline of a
+    lock that is paid on lies before that of the lock that pays for it.
     """
 
     longest_lock: int = 7 * 24 * 3600
@@ -272,8 +271,8 @@ class Party(ChannelActor):
         entry = self.follower.states.get(channel_id)
         if entry is None:
             raise ChannelError(
-                f"{self.address} is no party of a channel 0x{channel_id.hex()}: check the id, or wait until its deposit has "
-                "enough blocks above it"
+                f"{self.address} is no party of a channel 0x{channel_id.hex()}: check the id, or wait until its deposit "
+                "has enough blocks above it"
             )
         return entry
 
@@ -344,6 +343,8 @@ class Party(ChannelActor):
                 raise ChannelError(f"no lock 0x{hash_.hex()} pays {self.address} on channel 0x{incoming.hex()}")
             if incoming == outgoing or self.entry(incoming).facts.status != "open":
                 raise ChannelError("a lock is paid on over another channel than it comes from, and while that is open")
+            if self._store.proposal(incoming) is not None or self._store.pending(incoming) is not None:
+                raise ChannelError("an update of the channel that the lock comes from is under way: finish it first")
             if not 0 <= fee < found.amount:
                 raise ChannelError(f"a fee of {fee} leaves nothing of {found.amount}: ask for less")
             return self.lock(outgoing, found.amount - fee, hash_, found.deadline - self.rules.hop)
@@ -392,7 +393,7 @@ class Party(ChannelActor):
             return Proposal(outcome)
 
     def waiting(self, channel_id: bytes) -> Message | None:
-        """What the other party may not have got: to be sent again after a break. None if nothing is known to be open."""
+        """What the other party may not have got: to be sent again after a break. None if nothing was ever signed."""
         with self._lock:
             ending = self._store.ending(channel_id)
             if ending is not None:
@@ -419,12 +420,20 @@ class Party(ChannelActor):
             raise ChannelError("another proposal waits for an answer: send it again (`waiting`)")
         pending = self._store.pending(key)
         if pending is not None and pending.state != proposed:
-            raise ChannelError(
-                f"version {proposed.version} is signed with another content: wait for the other signature"
-            )
+            raise ChannelError(f"version {proposed.version} has another content: wait for the other signature")
         self._store.add_proposal(proposed)
         self._checkpoint("proposal stored")
         return Proposal(proposed, shown)
+
+    def due(self) -> list[tuple[bytes, bytes]]:
+        """(channel, hash) of locks that pay this party and whose secret it knows: `unlock` them."""
+        found = []
+        for key, entry in self.follower.states.items():
+            if entry.facts.status == "open":
+                agreed, _, _ = self._store.agreed(key)
+                to_me = [lock for lock in agreed.locks if lock.to_a == self._is_a(key)]
+                found += [(key, lock.hash) for lock in to_me if self._store.secret(lock.hash) is not None]
+        return found
 
     def _secrets_for(self, proposal: State) -> tuple[bytes, ...]:
         """Secrets of locks to this party that a proposal takes away."""
@@ -464,9 +473,7 @@ class Party(ChannelActor):
                 return None
             try:
                 if self.follower.states.get(key) is None:
-                    raise RefusedError(
-                        "unknown_channel", f"{self.address} knows no channel 0x{key.hex()} of its own yet"
-                    )
+                    raise RefusedError("unknown_channel", f"{self.address} knows no own channel 0x{key.hex()} yet")
                 if isinstance(message, Proposal):
                     return self._on_proposal(message)
                 return self._on_signature(message)
@@ -485,13 +492,14 @@ class Party(ChannelActor):
     def _on_proposal(self, message: Proposal) -> Message:
         outcome = message.outcome
         key = outcome.channel_id
+        agreed, mine, _ = self._store.agreed(key)
         # First of all: what a secret is worth does not depend on what comes with it.
         for secret in message.secrets:
-            self._store.add_secret(secret)
-        self._checkpoint("secrets stored")
+            if agreed.lock(secret_hash(secret)) is not None:
+                self._store.add_secret(secret)
+                self._checkpoint("secret stored")
         if isinstance(outcome, FinalState):
             return self._sign_final(outcome)
-        agreed, mine, _ = self._store.agreed(key)
         if outcome.version <= agreed.version:
             if outcome.version == 0:
                 raise RefusedError("old_version", "version 0 is the state that nobody signs")
@@ -524,8 +532,9 @@ class Party(ChannelActor):
             self._checkpoint("state complete")
             return None
         if self._store.proposal(key) != outcome:
-            self._give_way(outcome)
-            self._judge(outcome)
+            self._judge(outcome)  # the other one has bound itself to this: what was proposed here gives way
+            self._store.drop_proposal(key)
+            self._store.drop_ending(key)
         signature = self._sign(outcome)
         self._store.complete(outcome, message.signature)
         self._checkpoint("state complete")
@@ -585,13 +594,9 @@ class Party(ChannelActor):
         status = self.entry(channel_id).facts.status
         ending = self._store.ending(channel_id)
         if status != "open":
-            raise RefusedError(
-                "not_open", f"channel 0x{channel_id.hex()} is {status} on L1: nothing is signed any more"
-            )
+            raise RefusedError("not_open", f"channel 0x{channel_id.hex()} is {status} on L1: nothing more is signed")
         if self._store.is_closing(channel_id) or (ending is not None and ending.mine is not None):
-            raise RefusedError(
-                "closing", f"{self.address} is closing channel 0x{channel_id.hex()}, and signs nothing more"
-            )
+            raise RefusedError("closing", f"{self.address} closes channel 0x{channel_id.hex()}, and signs nothing more")
 
     # ---------------------------------------------------------------- what is acceptable
 
@@ -646,8 +651,8 @@ class Party(ChannelActor):
             if not least <= said <= most:
                 raise RefusedError(
                     "deposits",
-                    f"the state counts {said} deposited by {what}: it has to be {least} at least, and {most} have arrived "
-                    "with enough blocks above",
+                    f"the state counts {said} deposited by {what}: it has to be {least} at least, and {most} have "
+                    "arrived with enough blocks above",
                 )
 
     def _worth(self, channel_id: bytes, lock: Lock, now: int) -> int:
@@ -673,7 +678,8 @@ class Party(ChannelActor):
             agreed, _, _ = self._store.agreed(key)
             pending = self._store.pending(key)
             closing = entry.facts.closing
-            states = (agreed, pending and pending.state, self._store.proposal(key), closing and closing.state)
+            states = [agreed, self._store.proposal(key)]
+            states += [one.state for one in (pending, closing) if one is not None]
             for state in states:
                 found = None if state is None else state.lock(lock.hash)
                 if found is not None and found.to_a != self._is_a(key):
@@ -685,8 +691,8 @@ class Party(ChannelActor):
     def close(self, channel_id: bytes) -> None:
         """Close a channel: with the final state if both have signed one, else alone with the last agreed state.
 
-        From now on nothing more is signed; `step` sends it, waits, and has the money paid out. Raises ChannelError for an
-        unknown channel, or one that is closed.
+        From now on nothing more is signed; `step` sends it, waits, and has the money paid out. Raises ChannelError for
+        an unknown channel, or one that is closed.
         """
         with self._lock:
             if self.entry(channel_id).facts.status == "closed":
@@ -724,8 +730,8 @@ class Party(ChannelActor):
         elif now > closing.deadline:
             if best.state.version > closing.state.version:
                 report.warnings.append(
-                    f"channel 0x{key.hex()} is closed with version {closing.state.version}, and this party was away when "
-                    f"its version {best.state.version} was needed, until {closing.deadline}"
+                    f"channel 0x{key.hex()} is closed with version {closing.state.version}, and this party was away "
+                    f"when its version {best.state.version} was needed, until {closing.deadline}"
                 )
             is_penalty = closing.state.version >= closing.closer_version + 2
             if is_penalty or all(self._is_decided(lock, now) for lock in closing.state.locks):
