@@ -14,6 +14,15 @@ from layer2.chain.coder import coder
 from layer2.chain.connection import Chain, Receipt
 from layer2.chain.deploying import deploy_contract
 from layer2.chain.sending import send
+from layer2.channels.states import (
+    MAX_LOCKS,
+    FinalState,
+    Lock,
+    State,
+    StateChannelConfig,
+    secret_hash,
+    state_channel_domain,
+)
 from layer2.crypto.keccak import keccak256
 from layer2.scenarios.devchain import DevChain
 from layer2.scenarios.people import Person
@@ -68,6 +77,71 @@ class _Call:
     value: int = 0
 
 
+def _signature(person: Person, digest: bytes) -> bytes:
+    """65 bytes, as the contracts take them."""
+    signature = PrivateKey(person.key).sign_recoverable(digest, hasher=None)
+    return signature[:64] + bytes([27 + signature[64]])
+
+
+class _Parties:
+    """Two parties of state channels of ETH, and what they have agreed upon: A has deposited all, and half is B's."""
+
+    def __init__(self, chain: Chain, contract: str, party_a: Person, party_b: Person) -> None:
+        self._chain = chain
+        self._contract = contract
+        self._domain = state_channel_domain(chain.chain_id(), contract)
+        self._persons = (party_a, party_b)
+        self._code = coder("StateChannel")
+
+    def config(self, number: int) -> StateChannelConfig:
+        """Settings of another channel for each number."""
+        party_a, party_b = (person.address for person in self._persons)
+        return StateChannelConfig(party_a, party_b, _ETHER, _DAY, keccak256(number.to_bytes(32)))
+
+    def locks(self, count: int, deadline: int) -> tuple[Lock, ...]:
+        """Locks of 1 wei for B, each with a secret of its own."""
+        return tuple(Lock(1, deadline, False, secret_hash(secret.to_bytes(32))) for secret in range(count))
+
+    def deposit(self, config: StateChannelConfig) -> _Call:
+        """For A."""
+        return _Call(self._contract, self._code.encode("deposit", config.arguments, True, _DEPOSIT), _DEPOSIT)
+
+    def close(self, config: StateChannelConfig) -> _Call:
+        """With a final state."""
+        outcome = FinalState(self._id(config), 1, _DEPOSIT, 0, _DEPOSIT // 2, _DEPOSIT // 2)
+        signatures = self._sign(outcome.message.digest(self._domain.separator))
+        data = self._code.encode("closeCooperatively", config.arguments, outcome.arguments, *signatures)
+        return _Call(self._contract, data)
+
+    def bring(self, function: str, config: StateChannelConfig, version: int, locks: tuple[Lock, ...]) -> _Call:
+        """Puts a state on the table. function: startClose or challenge."""
+        state = self._state(config, version, locks)
+        signatures = self._sign(state.message.digest(self._domain.separator))
+        arguments = config.arguments, state.arguments, state.lock_arguments, *signatures
+        return _Call(self._contract, self._code.encode(function, *arguments))
+
+    def reveal(self, secret: int) -> _Call:
+        """The secret of a lock."""
+        return _Call(self._contract, self._code.encode("revealSecret", secret.to_bytes(32)))
+
+    def finish(self, config: StateChannelConfig, version: int, locks: tuple[Lock, ...]) -> _Call:
+        """With the state on the table."""
+        state = self._state(config, version, locks)
+        arguments = config.arguments, state.arguments, state.lock_arguments
+        return _Call(self._contract, self._code.encode("finishClose", *arguments))
+
+    def _state(self, config: StateChannelConfig, version: int, locks: tuple[Lock, ...]) -> State:
+        half = _DEPOSIT // 2
+        return State(self._id(config), version, _DEPOSIT, 0, half, half - len(locks), locks)
+
+    def _id(self, config: StateChannelConfig) -> bytes:
+        answer = self._chain.call(self._contract, self._code.encode("channelIdOf", config.arguments))
+        return bytes(self._code.decode_result("channelIdOf", answer)[0])
+
+    def _sign(self, digest: bytes) -> list[bytes]:
+        return [_signature(person, digest) for person in self._persons]
+
+
 class ChannelsBench:
     """Measures on contracts of its own."""
 
@@ -103,6 +177,8 @@ class ChannelsBench:
         ]
         self._say("channels: one contract a channel")
         rows += self._single()
+        self._say("channels: two parties, both ways")
+        rows += self._states()
         return tuple(rows)
 
     # ---------------------------------------------------------------- the hub, in one transaction
@@ -170,6 +246,41 @@ class ChannelsBench:
         names = ("deployment", "first claim", "claim", "close")
         return [ActionGas(f"PaymentChannel: {n}", None, None, used) for n, used in zip(names, gas, strict=True)]
 
+    # ---------------------------------------------------------------- state channels
+
+    def _states(self) -> list[ActionGas]:
+        """State channels of ETH: opened, closed together, closed alone without locks and with all there can be."""
+        with self._dev.undone():
+            contract = deploy_contract(self._chain, self._payer.signer, "StateChannel")[0]
+            parties = _Parties(self._chain, contract, self._payer, self._payee)
+
+            def gas(call: _Call) -> int:
+                return self._send(call).gas_used
+
+            first, again = parties.config(0), parties.config(1)
+            rows = [("deposit into a new channel", gas(parties.deposit(first)))]
+            rows.append(("deposit into a channel", gas(parties.deposit(first))))
+            rows.append(("close together", gas(parties.close(first))))
+            gas(parties.deposit(again))
+            rows.append(("close together, parties that were paid before", gas(parties.close(again))))
+            for number, (count, name) in enumerate(((0, ""), (MAX_LOCKS, f", {MAX_LOCKS} locks")), start=2):
+                config = parties.config(number)
+                locks = parties.locks(count, self._dev.now + _DAY)
+                gas(parties.deposit(config))
+                rows.append((f"start closing{name}", gas(parties.bring("startClose", config, 1, locks))))
+                rows.append((f"challenge{name}", gas(parties.bring("challenge", config, 2, locks))))
+                revealed = [gas(parties.reveal(secret)) for secret in range(count)]
+                rows += [("reveal a secret", revealed[0])] if revealed else []
+                self._dev.pass_time(_DAY + 1)
+                rows.append((f"finish{name}", gas(parties.finish(config, 2, locks))))
+            caught = parties.config(4)
+            gas(parties.deposit(caught))
+            gas(parties.bring("startClose", caught, 1, ()))
+            gas(parties.bring("challenge", caught, 3, ()))
+            self._dev.pass_time(_DAY + 1)
+            rows.append(("finish with a penalty", gas(parties.finish(caught, 3, ()))))
+        return [ActionGas(f"StateChannel: {name}", None, None, used) for name, used in rows]
+
     # ---------------------------------------------------------------- calls
 
     def _channel(self, token: str, number: int) -> _Channel:
@@ -202,8 +313,7 @@ class ChannelsBench:
         return self._sign(ask("voucherDigest", ask("channelIdOf", channel.config), amount))
 
     def _sign(self, digest: bytes) -> bytes:
-        signature = PrivateKey(self._payer.key).sign_recoverable(digest, hasher=None)
-        return signature[:64] + bytes([27 + signature[64]])
+        return _signature(self._payer, digest)
 
     def _measure(self, *calls: _Call) -> tuple[int, ...]:
         """Gas of each call of one transaction of the meter."""

@@ -33,6 +33,7 @@ _ERROR_SOURCES: Final = (
     "PaymentChannel",
     "PaymentChannelHub",
     "StateChannel",
+    "StateChannel",
     "TestUSDC",
 )
 # Errors of Solidity itself and of Solady's token transfers, which our ABIs do not list.

@@ -4,6 +4,7 @@ import pytest
 
 from layer2.benchmarks.channels import X402, ActionGas, ChannelsBench
 from layer2.chain.connection import Chain
+from layer2.toolchain import PROJECT
 
 TRANSACTIONS = {
     "deposit of a token into a new channel": 90_000,
@@ -25,6 +26,22 @@ TRANSACTIONS = {
 }
 """As docs/contracts.md has them."""
 
+STATE_CHANNEL = {
+    "deposit into a new channel": 55_500,
+    "deposit into a channel": 35_700,
+    "close together": 93_700,
+    "close together, parties that were paid before": 59_500,
+    "start closing": 91_700,
+    "challenge": 56_600,
+    "finish": 47_800,
+    "start closing, 16 locks": 140_300,
+    "challenge, 16 locks": 105_200,
+    "reveal a secret": 45_300,
+    "finish, 16 locks": 120_600,
+    "finish with a penalty": 41_800,
+}
+"""As docs/channels.md has them."""
+
 
 @pytest.fixture(scope="module")
 def report(chain) -> dict[str, ActionGas]:
@@ -43,5 +60,12 @@ def test_transactions(report, name):
     assert report[name].whole == pytest.approx(TRANSACTIONS[name], rel=0.02)
 
 
+@pytest.mark.parametrize("name", STATE_CHANNEL)
+def test_state_channels(report, name):
+    assert report[f"StateChannel: {name}"].whole == pytest.approx(STATE_CHANNEL[name], rel=0.02)
+    documentation = (PROJECT / "docs" / "channels.md").read_text()
+    assert f"| {name} | {STATE_CHANNEL[name]:,} |" in documentation.splitlines()
+
+
 def test_all_are_documented(report):
-    assert set(report) == set(TRANSACTIONS)
+    assert set(report) == set(TRANSACTIONS) | {f"StateChannel: {name}" for name in STATE_CHANNEL}
