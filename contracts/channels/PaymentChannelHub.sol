@@ -56,7 +56,7 @@ contract PaymentChannelHub is IPaymentChannelHub, Ledger, EIP712 {
         bytes32 id = channelIdOf(config);
         Channel memory channel = channels[id];
         uint128 due = _due(channel, amount);
-        if (due == 0) revert NothingToClaim(id, amount, channel);
+        if (due == 0) revert NothingToClaim(id, amount, channel.released, channel.balance);
         if (!_isVoucher(config, id, amount, signature)) revert InvalidSignature(_signerOf(config));
 
         _claim(config, id, channel, due);

@@ -88,7 +88,7 @@ interface IPaymentChannelHub {
     error EmptyChannel(bytes32 channelId);
 
     /// @notice The voucher's amount has left the channel already, or the channel is empty.
-    error NothingToClaim(bytes32 channelId, uint128 amount, Channel channel);
+    error NothingToClaim(bytes32 channelId, uint128 amount, uint128 released, uint128 balance);
 
     /// @notice None of the vouchers can be claimed.
     error NothingClaimable();

@@ -17,7 +17,8 @@ def claimed(channel: Channel, amount: int, released: int):
 
 def nothing(channel: Channel, amount: int) -> dict:
     """Of `NothingToClaim`."""
-    return {"channelId": channel.id, "amount": amount, "channel": channel.state}
+    balance, released = channel.state
+    return {"channelId": channel.id, "amount": amount, "released": released, "balance": balance}
 
 
 # ---------------------------------------------------------------- claim
