@@ -16,7 +16,7 @@ from layer2.ledger import bench as ledger
 from layer2.optimistic import bench as sequencer
 from layer2.toolchain import PROJECT
 from layer2.zk.bench import CircuitBench, bench_provers
-from layer2.zk.constraints import transfer_constraints
+from layer2.zk.constraints import MEASURED_TRANSFERS, transfer_constraints
 from layer2.zk.params import DEFAULT_TRANSFERS
 
 DOCS: Final = PROJECT / "docs"
@@ -59,7 +59,9 @@ def measure(
 ) -> Report:
     """Runs everything; `gas`, `optimistic` and `channels` use a chain. Takes minutes. Raises what the parts raise."""
     say("constraints of a transfer at 12 and 16 levels: compiling")
-    constraints = tuple(TransferConstraints(levels, transfer_constraints(levels)) for levels in (12, 16))
+    constraints = tuple(
+        TransferConstraints(levels, transfer_constraints(levels, sizes)) for levels, sizes in MEASURED_TRANSFERS
+    )
     say(f"ledger: {LEDGER_TRANSFERS} signed transfers")
     ledger_speed = ledger.transfers_per_second(LEDGER_TRANSFERS)
     say(f"sequencer: {SEQUENCER_TRANSFERS} signed transfers")

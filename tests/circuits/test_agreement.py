@@ -212,7 +212,7 @@ def test_deposit_matches_by_key(key, matches, is_full):
     assert_provable(OPERATION, [step])
 
 
-@SETTINGS
+@settings(SETTINGS, max_examples=25)
 @given(data=st.data())
 def test_sequences(data):
     """Random steps one after another, those left out that the ledger refuses, in full segments of two."""

@@ -5,7 +5,14 @@ import re
 import pytest
 
 from layer2.toolchain import PROJECT
-from layer2.zk.constraints import DOMAIN_SIZE, LIBRARY, domain_needed, segment_constraints, transfer_constraints
+from layer2.zk.constraints import (
+    DOMAIN_SIZE,
+    LIBRARY,
+    MEASURED_TRANSFERS,
+    domain_needed,
+    segment_constraints,
+    transfer_constraints,
+)
 from layer2.zk.params import DEFAULT_OPERATIONS, DEFAULT_TRANSFERS
 
 DOCUMENT = (PROJECT / "docs" / "circuits.md").read_text()
@@ -17,10 +24,10 @@ def documented(instance: str) -> int:
     return int(match[1].replace(",", ""))
 
 
-@pytest.mark.parametrize(("levels", "sizes", "limit"), [(12, (2, 6), 21_500), (16, (2, 4), 26_500)])
-def test_constraints_of_one_more_transfer(levels, sizes, limit):
+@pytest.mark.parametrize(("levels", "sizes"), MEASURED_TRANSFERS)
+def test_constraints_of_one_more_transfer(levels, sizes):
     cost = transfer_constraints(levels, sizes)
-    assert 0 < cost <= limit
+    assert 0 < cost <= {12: 21_500, 16: 26_500}[levels]
     assert f"{cost:,.0f} at {levels} levels" in DOCUMENT
 
 
