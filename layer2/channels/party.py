@@ -271,8 +271,8 @@ class Party(ChannelActor):
         entry = self.follower.states.get(channel_id)
         if entry is None:
             raise ChannelError(
-                f"{self.address} is no party of a channel 0x{channel_id.hex()}: check the id, or wait until its deposit "
-                "has enough blocks above it"
+                f"{self.address} is no party of a channel 0x{channel_id.hex()}: check the id, or wait until its "
+                "deposit has enough blocks above it"
             )
         return entry
 
@@ -283,10 +283,10 @@ class Party(ChannelActor):
         return SignedState(state, *((mine, theirs) if is_a else (theirs, mine)))
 
     def state(self, channel_id: bytes) -> State:
-        """The last agreed state, with everything that has been deposited by now."""
+        """What comes next if nothing is paid: the last agreed state, with everything that has been deposited by now."""
         facts = self.entry(channel_id).facts
         agreed, _, _ = self._store.agreed(channel_id)
-        return agreed.with_deposits(max(facts.deposits_a, agreed.deposits_a), max(facts.deposits_b, agreed.deposits_b))
+        return agreed.following(max(facts.deposits_a, agreed.deposits_a), max(facts.deposits_b, agreed.deposits_b))
 
     def balance(self, channel_id: bytes) -> int:
         """What is this party's without any condition."""
@@ -387,7 +387,9 @@ class Party(ChannelActor):
                 raise ChannelError(f"{len(state.locks)} locks are open: settle them, or close alone")
             if self._store.proposal(channel_id) is not None or self._store.pending(channel_id) is not None:
                 raise ChannelError("an update is under way: finish it first")
-            outcome = _final(state)
+            outcome = FinalState(
+                channel_id, state.version, state.deposits_a, state.deposits_b, state.balance_a, state.balance_b
+            )
             self._store.put_ending(Ending(outcome, None, None, True))
             self._checkpoint("proposal stored")
             return Proposal(outcome)
@@ -414,16 +416,14 @@ class Party(ChannelActor):
         if self._store.ending(key) is not None:
             raise ChannelError("a final state is proposed: wait for the answer")
         known = self._store.proposal(key)
-        agreed, _, _ = self._store.agreed(key)
-        proposed = replace(state, version=agreed.version + 1)
-        if known is not None and known != proposed:
+        if known is not None and known != state:
             raise ChannelError("another proposal waits for an answer: send it again (`waiting`)")
         pending = self._store.pending(key)
-        if pending is not None and pending.state != proposed:
-            raise ChannelError(f"version {proposed.version} has another content: wait for the other signature")
-        self._store.add_proposal(proposed)
+        if pending is not None and pending.state != state:
+            raise ChannelError(f"version {state.version} has another content: wait for the other signature")
+        self._store.add_proposal(state)
         self._checkpoint("proposal stored")
-        return Proposal(proposed, shown)
+        return Proposal(state, shown)
 
     def due(self) -> list[tuple[bytes, bytes]]:
         """(channel, hash) of locks that pay this party and whose secret it knows: `unlock` them."""
@@ -639,7 +639,7 @@ class Party(ChannelActor):
         if self._store.pending(key) is not None:
             raise RefusedError("pending", f"version {agreed.version + 1} is not signed by both yet: finish that first")
         self._check_deposits(self.entry(key), agreed, outcome)
-        expected = agreed.with_deposits(outcome.deposits_a, outcome.deposits_b)
+        expected = agreed.following(outcome.deposits_a, outcome.deposits_b)
         if (outcome.balance_a, outcome.balance_b) != (expected.balance_a, expected.balance_b):
             raise RefusedError("loss", "the final state is not what both have by the last one")
 
@@ -777,12 +777,6 @@ class Party(ChannelActor):
         """The time of the last block that was read: a lock is over when that is past its deadline."""
         block = self.channels.chain.block(self.follower.cursor.number)
         return 0 if block is None else block.timestamp
-
-
-def _final(state: State) -> FinalState:
-    return FinalState(
-        state.channel_id, state.version, state.deposits_a, state.deposits_b, state.balance_a, state.balance_b
-    )
 
 
 def _changed(state: State, of_a: bool, change: int, locks: tuple[Lock, ...]) -> State:

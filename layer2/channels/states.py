@@ -241,10 +241,14 @@ class State:
         """The lock with a hash, None when there is none."""
         return next((lock for lock in self.locks if lock.hash == hash_), None)
 
-    def with_deposits(self, deposits_a: int, deposits_b: int) -> "State":
-        """The same with what has been deposited since, to whom it belongs. Raises MalformedError when that is less."""
+    def following(self, deposits_a: int, deposits_b: int) -> "State":
+        """The next version with nothing changed but what has been deposited since, which is the depositor's.
+
+        Raises MalformedError when a balance would be negative.
+        """
         return replace(
             self,
+            version=self.version + 1,
             deposits_a=deposits_a,
             deposits_b=deposits_b,
             balance_a=self.balance_a + deposits_a - self.deposits_a,

@@ -13,9 +13,12 @@ from layer2.chain.sending import send
 from layer2.chain.signer import LocalSigner
 from layer2.channels.contracts import Channels, HubChannel
 from layer2.channels.deployment import ChannelsDeployment, deploy_channels
+from layer2.channels.messages import Message, message_from_json, message_to_json
+from layer2.channels.party import Party, PartyRules, PartyStore
 from layer2.channels.payee import Payee, PayeeRules, PayeeStore
 from layer2.channels.payer import Payer, PayerStore
 from layer2.channels.signing import ETH
+from layer2.channels.states import SignedState, State, StateChannelConfig
 from layer2.channels.vouchers import ChannelConfig, SignedVoucher, Voucher
 from layer2.channels.watchtower import Watchtower, WatchtowerStore
 from layer2.crypto.eip712 import sign_digest
@@ -123,7 +126,56 @@ class ChannelWorld:
     def nonce(self, who: LocalSigner) -> int:
         return self.chain.nonce(who.address)
 
+    # ---------------------------------------------------------------- channels of two parties by hand
+
+    def open_state(
+        self,
+        a: LocalSigner | None = None,
+        b: LocalSigner | None = None,
+        amounts: tuple[int, int] = (100, 100),
+        **changes: Any,
+    ) -> StateChannelConfig:
+        """Open a channel of Alice and Bob, or others, in ETH unless changed, and deposit for both."""
+        a, b = a or self.alice, b or self.bob
+        values = {"token": ETH, "challenge_period": 24 * HOUR, "salt": SALT} | changes
+        config = StateChannelConfig(a.address, b.address, **values)
+        for who, to_a, amount in ((a, True, amounts[0]), (b, False, amounts[1])):
+            if amount:
+                call = self.channels.state_deposit_call(config, to_a, amount)
+                self.send(who, call, self.deployment.state_channel, amount if config.token == ETH else 0)
+        return config
+
+    def signed(self, state: State, a: LocalSigner | None = None, b: LocalSigner | None = None) -> SignedState:
+        """A state with the signatures of Alice and Bob, or others."""
+        digest = state.message.digest(self.deployment.state_channel_domain.separator)
+        keys = (bytes((one or other)._account.key) for one, other in ((a, self.alice), (b, self.bob)))
+        return SignedState(state, *(sign_digest(digest, key) for key in keys))
+
+    def owed(self, who: LocalSigner, token: str = ETH) -> int:
+        """What the state channels owe somebody."""
+        return self.channels.owed(self.deployment.state_channel, who.address, token)
+
     # ---------------------------------------------------------------- actors
+
+    @contextmanager
+    def party(
+        self,
+        who: LocalSigner,
+        checkpoint: Callable[[str], None] = lambda point: None,
+        rules: PartyRules | None = None,
+        confirmations: int | None = None,
+    ) -> Iterator[Party]:
+        """Somebody's party as if just started."""
+        with PartyStore(self.folder / f"party-{who.address}.sqlite") as store:
+            yield Party(
+                self.channels,
+                store,
+                who,
+                rules,
+                confirmations=confirmations,
+                clock=self.now,
+                checkpoint=checkpoint,
+            )
 
     @contextmanager
     def payee(
@@ -164,3 +216,15 @@ class ChannelWorld:
         """Dave's watchtower as if just started."""
         with WatchtowerStore(self.folder / database) as store:
             yield Watchtower(self.channels, store, self.dave, clock=self.now, checkpoint=checkpoint)
+
+
+def talk(message: Message | None, to: Party, back: Party) -> None:
+    """Carry a message to a party, its answer back, and so on, over the wire's form, until one has nothing to say."""
+    while message is not None:
+        message, to, back = to.receive(message_from_json(message_to_json(message))), back, to
+
+
+def balances(party: Party, config: StateChannelConfig) -> tuple[int, int]:
+    """What A and B have without any condition."""
+    state = party.state(config.id)
+    return state.balance_a, state.balance_b
