@@ -1,0 +1,280 @@
+"""Restart: each actor killed at every point of its work and started again; nothing is lost, nothing is done twice."""
+
+import signal as signals
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from layer2.channels.messages import Message, Signature
+from layer2.channels.party import Party
+from layer2.channels.payee import PayeeStore
+from layer2.channels.signing import ETH
+from layer2.channels.states import State, StateChannelConfig, secret_hash
+from layer2.channels.vouchers import SignedVoucher
+from layer2.toolchain import PROJECT
+from tests.support.channel_world import HOUR, SALT, ChannelWorld, Killed, Killer
+
+DAY = 24 * HOUR
+
+# Another package named "tests" may be installed, and would be found first.
+RUN_KILLED_PAYEE = """
+import sys, types
+tests = sys.modules["tests"] = types.ModuleType("tests")
+tests.__path__ = [sys.argv[1]]
+from tests.support.killed_payee import main
+main(*sys.argv[2:])
+"""
+
+
+def at_every_point(
+    world: ChannelWorld, work: Callable[[Killer], None], check: Callable[[], None], passed: list[str]
+) -> None:
+    """Do the work once to learn the points it passes, which have to be those given; then again from the same start for
+    the first and the last time that each of them is passed, killed there and started again."""
+    snapshot, folder = world.anvil.snapshot(), world.folder
+
+    def fresh(name: str) -> None:
+        nonlocal snapshot
+        world.anvil.revert(snapshot)
+        snapshot = world.anvil.snapshot()
+        world.folder = folder / name
+        world.folder.mkdir()
+
+    watcher = Killer()
+    fresh("watched")
+    work(watcher)
+    check()
+    assert sorted(set(watcher.passed)) == sorted(passed)
+    for point in passed:
+        for passage in sorted({1, watcher.passed.count(point)}):
+            fresh(f"{point} {passage}")
+            # How often L1 is looked at depends on the time that mining takes.
+            with pytest.raises(Killed) if passage == 1 else suppress(Killed):
+                work(Killer(point, passage))
+            work(Killer())
+            check()
+
+
+# -------------------------------------------------------------------- payee
+
+
+def test_payee(world: ChannelWorld) -> None:
+    """A voucher, then the payer withdraws."""
+    config = world.open(100)
+    nonce = world.nonce(world.bob)
+
+    def work(killer: Killer) -> None:
+        with world.payee(killer) as payee:
+            payee.step()
+            if not world.facts(config).withdrawable_after:
+                payee.accept(world.voucher(config, 60), reference="x")
+                world.send(world.alice, world.channels.withdrawal_call("start", config))
+            payee.run_until_idle()
+
+    def check() -> None:
+        assert world.facts(config).released == 60
+        assert world.channels.owed(world.deployment.hub, world.bob.address, ETH) == 0
+        assert world.nonce(world.bob) == nonce + 2
+        with PayeeStore(world.folder / "payee.sqlite") as store:
+            assert store.open_letters() == []
+
+    letters = ["letter signed", "letter stored", "letter sent"]
+    points = ["synced", "vouchers stored", "claim written", "settle written", "settled", *letters]
+    at_every_point(world, work, check, points)
+
+
+def test_payee_that_closes(world: ChannelWorld) -> None:
+    config = world.open(100)
+    signed = set()
+
+    def work(killer: Killer) -> None:
+        with world.payee(killer) as payee:
+            payee.step()
+            if payee.best(config.id) is None:
+                payee.accept(world.voucher(config, 60))
+            signed.add(payee.sign_close(config.id))
+
+    def check() -> None:
+        assert len(signed) == 1
+
+    at_every_point(world, work, check, ["synced", "vouchers stored", "close stored"])
+
+
+def test_payee_killed_by_the_system(world: ChannelWorld) -> None:
+    """Killed with no chance to tidy up, between any two vouchers: what it has answered, it has."""
+    config = world.open(10**6)
+    file = world.folder / "deployment.json"
+    file.write_text(world.deployment.to_json())
+    database = world.folder / "payee.sqlite"
+    vouchers = [world.voucher(config, amount).text for amount in range(1, 200)]
+    arguments = [str(PROJECT / "tests"), world.anvil.url, str(file), str(database)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN_KILLED_PAYEE, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("\n".join(vouchers) + "\n")
+    process.stdin.flush()
+    answers = [process.stdout.readline().strip() for _ in range(20)]
+    process.send_signal(signals.SIGKILL)
+    answers += process.stdout.read().split()
+    assert process.wait() == -signals.SIGKILL
+    assert answers[:20] == [str(amount) for amount in range(1, 21)]
+    with world.payee() as payee:
+        assert payee.best(config.id).amount >= int(answers[-1])
+
+
+# -------------------------------------------------------------------- payer
+
+
+def test_payer(world: ChannelWorld) -> None:
+    """Opens, pays, withdraws."""
+    nonce = world.nonce(world.alice)
+    config = world.config()
+    vouchers: set[SignedVoucher] = set()
+
+    def work(killer: Killer) -> None:
+        with world.payer(killer) as payer:
+            payer.run_until_idle()
+            if config.id not in payer.follower.hub:
+                payer.open(world.bob.address, 100, withdraw_delay=DAY, salt=SALT)
+                payer.run_until_idle()
+            if config.id not in payer._store.withdrawing():
+                vouchers.add(payer.pay(config.id, 40, "x").signed)
+                payer.withdraw(config.id)
+            payer.run_until_idle()
+            if world.time <= world.facts(config).withdrawable_after:
+                world.anvil.warp(DAY + 1)
+            payer.run_until_idle()
+
+    def check() -> None:
+        assert vouchers == {world.voucher(config, 40)}
+        assert (world.facts(config).balance, world.facts(config).released) == (0, 100)
+        assert world.channels.owed(world.deployment.hub, world.alice.address, ETH) == 0
+        assert world.nonce(world.alice) == nonce + 4
+
+    points = [
+        "synced",
+        "settled",
+        "deposit written",
+        "voucher signed",
+        "voucher stored",
+        "withdrawal wanted",
+        "start withdrawal written",
+        "finish withdrawal written",
+        "settle written",
+        "letter signed",
+        "letter stored",
+        "letter sent",
+    ]
+    at_every_point(world, work, check, points)
+
+
+# -------------------------------------------------------------------- parties
+
+
+class Recorder:
+    """Carries messages between Alice and Bob, and sees to it that nobody signs two states of one version."""
+
+    def __init__(self) -> None:
+        self.seen: dict[tuple[str, bytes, int], Message] = {}
+
+    def talk(self, message: Message | None, to: Party, back: Party) -> None:
+        while message is not None:
+            if isinstance(message, Signature):
+                key = (back.address, message.outcome.channel_id, message.outcome.version)
+                assert self.seen.setdefault(key, message) == message
+            message, to, back = to.receive(message), back, to
+
+
+@pytest.mark.parametrize("who", ["alice", "bob"])
+def test_party(world: ChannelWorld, who: str) -> None:
+    """A payment, a lock and its secret, a closing by Alice: one of the two is killed at every point."""
+    config = world.open_state()
+    recorder = Recorder()
+
+    def work(killer: Killer) -> None:
+        killers = {who: killer}
+        with (
+            world.party(world.alice, killers.get("alice", Killer())) as alice,
+            world.party(world.bob, killers.get("bob", Killer())) as bob,
+        ):
+            alice.run_until_idle()
+            bob.run_until_idle()
+            if alice.entry(config.id).facts.status == "open" and not alice._store.is_closing(config.id):
+                agree(alice, bob, config, recorder)
+                alice.close(config.id)
+            alice.run_until_idle()
+            bob.run_until_idle()
+            if alice.entry(config.id).facts.status != "closed":
+                world.anvil.warp(DAY + 1)
+            alice.run_until_idle()
+            bob.run_until_idle()
+
+    def check() -> None:
+        with world.party(world.alice) as alice:
+            alice.step()
+            outcome = alice.entry(config.id).facts.outcome
+            assert (outcome.version, outcome.amount_a, outcome.amount_b, outcome.penalised) == (3, 60, 140, "")
+            assert alice._store.open_letters() == []
+        assert world.owed(world.alice) == world.owed(world.bob) == 0
+
+    letters = ["synced", "settled", "letter signed", "letter stored", "letter sent", "settle written"]
+    updates = ["proposal stored", "state signed", "state stored", "state complete"]
+    own = {
+        "alice": ["secret stored", "closing stored", "start close written", "finish close written"],
+        "bob": [],
+    }
+    at_every_point(world, work, check, [*letters, *updates, *own[who]])
+
+
+def agree(alice: Party, bob: Party, config: StateChannelConfig, recorder: Recorder) -> None:
+    """Version 1: Alice pays 30. Version 2: she locks 10 for Bob. Version 3: he shows the secret."""
+    for one, other in ((alice, bob), (bob, alice), (alice, bob)):
+        recorder.talk(one.waiting(config.id), other, one)
+    while (version := alice.best(config.id).state.version) < 3:
+        if version == 0:
+            recorder.talk(alice.pay(config.id, 30), bob, alice)
+        elif version == 1:
+            bob._store.add_secret(b"\7" * 32)
+            recorder.talk(alice.lock(config.id, 10, secret_hash(b"\7" * 32), alice._now() + DAY), bob, alice)
+        else:
+            ((_, hash_),) = bob.due()
+            recorder.talk(bob.unlock(config.id, hash_), alice, bob)
+
+
+def test_watchtower(world: ChannelWorld) -> None:
+    config = world.open(100)
+    duplex = world.open_state()
+    state = world.signed(_state(duplex, 2))
+    nonce = world.nonce(world.dave)
+
+    def work(killer: Killer) -> None:
+        with world.watchtower(killer) as tower:
+            tower.step()
+            if world.channels.state_view("closings", duplex.id)[3] == 0:
+                tower.hold_voucher(world.voucher(config, 60))
+                tower.hold_state(state)
+                if not world.facts(config).withdrawable_after:
+                    world.send(world.alice, world.channels.withdrawal_call("start", config))
+                call = world.channels.start_close_call(duplex, world.signed(_state(duplex, 1)))
+                world.send(world.alice, call, world.deployment.state_channel)
+            tower.run_until_idle()
+
+    def check() -> None:
+        assert world.facts(config).released == 60
+        assert world.channels.state_view("closings", duplex.id)[1] == 2
+        assert world.nonce(world.dave) == nonce + 2
+
+    points = ["synced", "settled", "voucher held", "state held", "claim written", "challenge written"]
+    at_every_point(world, work, check, [*points, "letter signed", "letter stored", "letter sent"])
+
+
+def _state(config: StateChannelConfig, version: int) -> State:
+    return State(config.id, version, 100, 100, 100 - version, 100 + version)
