@@ -1,4 +1,4 @@
-"""`ape run scenario`: stories of the optimistic rollup, told step by step on a local chain."""
+"""`ape run scenario`: stories of rollups and channels, told step by step on a local chain."""
 
 import tempfile
 import time
@@ -30,8 +30,8 @@ def _list(context: click.Context, _: click.Parameter, value: bool) -> None:
 def cli(name: str) -> None:
     """Tell the story NAME, or `all` of them.
 
-    Each deploys its own rollup on a local chain (Ape starts Anvil by itself), whose time it turns, and ends with whose
-    money is where. Exit code 0 only if all checks hold.
+    Each deploys its own contracts on a local chain (Ape starts Anvil by itself), whose time it turns, and ends with
+    whose money is where. Exit code 0 only if all checks hold.
     """
     from layer2.chain.connection import LOCAL_CHAIN_IDS
     from layer2.demo.narrator import Narrator

@@ -1,3 +1,3 @@
-"""Stories of the optimistic rollup, told on a real chain: `ape run scenario`. May import everything of this package but
+"""Stories of rollups and channels, told on a real chain: `ape run scenario`. May import everything of this package but
 the scripts.
 """

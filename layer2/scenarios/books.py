@@ -1,11 +1,11 @@
 """Whose money is where: everybody's wealth, and whether the contract holds exactly what it owes.
 
-All figures come from L1 and from the state that a follower makes from L1 alone, never from an actor's word.
-May import `layer2.chain`, `layer2.optimistic` and the follower.
+All figures come from L1 and from the state that a follower makes from L1 alone, never from an actor's word. Those of
+channels are in `channel_books`. May import `layer2.chain`, `layer2.optimistic` and the follower.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -41,11 +41,12 @@ class Wealth(NamedTuple):
 
 @dataclass(frozen=True)
 class Balance:
-    """What the contract holds of a token, and what it owes, by cause."""
+    """What a contract holds of a token, and what it owes, by cause."""
 
     token: int
     held: int
     owed: Mapping[str, int]
+    holder: str = "the contract"
 
     @property
     def holds(self) -> bool:
@@ -86,15 +87,12 @@ class Books:
             "rewards": self._rewards(events),
         }
         on_layer2, unowned = self._on_layer2(state)
-        purses = [on_layer2, *parts.values(), self._on_layer1()]
-        wealth = {
-            person.name: Wealth(*(sum(purse[person.address, token] for purse in purses) for token in TOKENS))
-            for person in self._people
-        }
+        on_layer1 = in_hand(self._dev, self._people, self._first, self._usdc_of)
+        wealth = wealth_of(self._people, [on_layer2, *parts.values(), on_layer1])
         balances = []
         for token in TOKENS:
-            owed = {"accounts and pools": _total(on_layer2, token) + unowned[token]}
-            owed |= {what: _total(purse, token) for what, purse in parts.items()}
+            owed = {"accounts and pools": total(on_layer2, token) + unowned[token]}
+            owed |= {what: total(purse, token) for what, purse in parts.items()}
             balances.append(Balance(token, self._held(token), owed))
         return Count(wealth, tuple(balances), self.burned())
 
@@ -107,15 +105,10 @@ class Books:
     def _held(self, token: int) -> int:
         if token == ETH:
             return self._dev.chain.balance(self._rollup.address)
-        return int(self._rollup.token_view(token, "balanceOf", self._rollup.address))
+        return self._usdc_of(self._rollup.address)
 
-    def _on_layer1(self) -> Purse:
-        """What people hold in their own hands, and what they paid for gas."""
-        purse = gas_costs(self._dev, self._first)
-        for person in self._people:
-            purse[person.address, ETH] += self._dev.chain.balance(person.address)
-            purse[person.address, USDC] += int(self._rollup.token_view(USDC, "balanceOf", person.address))
-        return purse
+    def _usdc_of(self, address: str) -> int:
+        return int(self._rollup.token_view(USDC, "balanceOf", address))
 
     def _on_layer2(self, state: RollupState) -> tuple[Purse, Counter[int]]:
         """What accounts and positions are worth, by owner; and what of the pools belongs to nobody, by token."""
@@ -210,8 +203,29 @@ def _worth(state: RollupState, record: Account | Position) -> list[tuple[int, in
     ]
 
 
-def _total(purse: Purse, token: int) -> int:
+def total(purse: Purse, token: int) -> int:
+    """What everybody has of a token."""
     return sum(amount for (_, of), amount in purse.items() if of == token)
+
+
+def wealth_of(people: Sequence[Person], purses: Sequence[Purse]) -> dict[str, Wealth]:
+    """What everybody has in all of these, by name."""
+    return {
+        person.name: Wealth(*(sum(purse[person.address, token] for purse in purses) for token in TOKENS))
+        for person in people
+    }
+
+
+def in_hand(dev: DevChain, people: Sequence[Person], first: int, usdc_of: Callable[[str], int]) -> Purse:
+    """What people hold in their own hands on L1, and what they paid for gas since block `first`.
+
+    usdc_of: the test token's balance of an address.
+    """
+    purse = gas_costs(dev, first)
+    for person in people:
+        purse[person.address, ETH] += dev.chain.balance(person.address)
+        purse[person.address, USDC] += usdc_of(person.address)
+    return purse
 
 
 def gas_costs(dev: DevChain, first: int) -> Purse:

@@ -7,17 +7,23 @@ from typing import Final
 
 from layer2.chain.connection import Chain
 from layer2.demo.narrator import Narrator
+from layer2.scenarios.channel_stage import ChannelStage
 from layer2.scenarios.stage import Data, Ending, Stage
 from layer2.scenarios.stories import (
     bad_batch_with_good_descendants,
+    claim_in_the_last_second,
     front_run_prover,
     honest_batch,
     l1_reorg,
     last_second,
     malformed_data,
     minted_balance,
+    payer_leaves_early,
     skipped_forced_operation,
+    stale_state,
+    stalled_hop,
     stolen_funds,
+    streamed_micropayments,
     thirty_bad_batches,
     vanished_relayer,
     vanished_sequencer,
@@ -49,6 +55,16 @@ def _staged(play: Callable[[Stage], Ending], data: Data = "calldata") -> Telling
     return run
 
 
+def _channels(play: Callable[[ChannelStage], Ending]) -> Telling:
+    """A story of channels."""
+
+    def run(chain: Chain, folder: Path, tell: Narrator) -> Ending:
+        with ChannelStage(chain, folder, tell) as stage:
+            return play(stage)
+
+    return run
+
+
 SCENARIOS: Final = (
     Scenario(
         "honest-batch", "a right batch becomes final, and a withdrawal is paid", _staged(honest_batch.play, "blob")
@@ -74,6 +90,17 @@ SCENARIOS: Final = (
     Scenario("last-second", "a dispute in the last second, and one second late", _staged(last_second.play)),
     Scenario("front-run-prover", "a copied proof does not get the reward", _staged(front_run_prover.play, "blob")),
     Scenario("l1-reorg", "L1 forgets blocks in the middle of a dispute", _staged(l1_reorg.play)),
+    Scenario(
+        "streamed-micropayments", "ten thousand payments, one claim on L1", _channels(streamed_micropayments.play)
+    ),
+    Scenario(
+        "claim-in-the-last-second",
+        "a payee claims in the last second, and one second late",
+        _channels(claim_in_the_last_second.play),
+    ),
+    Scenario("payer-leaves-early", "a payer wants back what it has signed away", _channels(payer_leaves_early.play)),
+    Scenario("stale-state", "an old state of a channel, answered by a watchtower", _channels(stale_state.play)),
+    Scenario("stalled-hop", "a payment over a middle party that stops answering", _channels(stalled_hop.play)),
 )
 
 

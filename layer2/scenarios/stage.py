@@ -1,10 +1,12 @@
-"""The stage of a story: a fresh rollup on a development chain, people with money, honest actors, and the books.
+"""The stage of a story: people with money on a development chain, and what they have in the end (`Scene`); with a fresh
+rollup, honest actors and the books (`Stage`). That of channels is in `channel_stage`.
 
 A story acts, says what it does, and states what must hold; `close` compares everybody's wealth with what it should be.
 May import everything of this package but the stories and the scripts.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +35,7 @@ from layer2.optimistic.operations import SignedOperation, Transfer, Withdraw
 from layer2.optimistic.records import Record
 from layer2.optimistic.signing import sign_operation
 from layer2.optimistic.state import RollupState
-from layer2.scenarios.books import ETH, TOKENS, USDC, Books, Wealth
+from layer2.scenarios.books import ETH, TOKENS, USDC, Books, Count, Wealth
 from layer2.scenarios.devchain import DevChain
 from layer2.scenarios.people import Person
 from layer2.wallet.units import TokenInfo
@@ -56,6 +58,8 @@ NO_KEY: Final = Point(0, 0)
 _ETH: Final = TokenInfo(ETH, None, "ETH", 18)
 _USDC: Final = TokenInfo(USDC, None, "USDC", 6)
 
+_LONG_HEX: Final = re.compile(r"(0x[0-9a-fA-F]{8})[0-9a-fA-F]+")
+
 Data = Literal["blob", "calldata"]
 
 
@@ -76,7 +80,7 @@ def show(token: int, amount: int) -> str:
 
 @dataclass(frozen=True)
 class Ending:
-    """What a story ends with. wealth: by name; burned: wei; held: ETH and USDC that the contract still holds."""
+    """What a story ends with. wealth: by name; burned: wei; held: ETH and USDC that the contracts still hold."""
 
     wealth: Mapping[str, Wealth]
     burned: int
@@ -94,31 +98,97 @@ class Verdict:
     gas: int
 
 
-class Stage:
-    """A context manager; leaving it closes the actors' databases."""
+class Scene:
+    """What all stages have: a chain, people with 100 ETH each, and the comparison of what they have with what they had.
+
+    A context manager; leaving it closes the actors' databases.
+    """
+
+    def __init__(self, chain: Chain, folder: Path, tell: Narrator, names: Sequence[str]) -> None:
+        """chain: Anvil, whose time this turns. folder: for databases. names: who plays."""
+        self.tell = tell
+        self.chain = chain
+        self.dev = DevChain(chain)
+        self.people = tuple(Person.named(name) for name in names)
+        for person in self.people:
+            self.dev.set_balance(person.address, PURSE)
+        self._folder = folder
+        self._exits = ExitStack()
+        self._before: Mapping[str, Wealth] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exits.close()
+
+    def _clock(self) -> float:
+        return self.dev.now
+
+    def refusal_of(self, contract: str, person: Person, call: bytes) -> RevertedError | None:
+        """Why a contract would refuse somebody's call now; None if it would not."""
+        try:
+            self.chain.call(contract, call, person.address)
+        except RevertedError as error:
+            return error
+        return None
+
+    def check_refused(self, what: str, contract: str, person: Person, call: bytes, error: str) -> None:
+        """Check that a contract refuses somebody's call with this error, and say so."""
+        found = self.refusal_of(contract, person, call)
+        detail = "accepted" if found is None else _LONG_HEX.sub(r"\1…", found.detail or found.name)
+        self.tell.check(f"{what}: {detail}", found is not None and found.name == error)
+
+    def _compare(
+        self, where: str, count: Count, changes: Mapping[Person, tuple[int, int]], burned: int | None
+    ) -> Ending:
+        """Tell and check what everybody has, and what contracts hold. burned: wei, None where nothing can be burned."""
+        tell, after = self.tell, count.wealth
+        tell.step(f"Whose money is where ({where}; gas left out)")
+        rows = [
+            (
+                name,
+                *(show(token, value) for token in TOKENS for value in (had[token], after[name][token])),
+            )
+            for name, had in self._before.items()
+        ]
+        tell.table(("", "ETH before", "ETH after", "USDC before", "USDC after"), rows)
+        for person in self.people:
+            more_eth, more_usdc = changes.get(person, (0, 0))
+            had = self._before[person.name]
+            is_right = after[person.name] == Wealth(had.eth + more_eth, had.usdc + more_usdc)
+            tell.check(f"{person.name} has {_change(more_eth, more_usdc)}", is_right)
+        if burned is not None:
+            tell.check(f"{eth(burned)} were burned", count.burned == burned)
+        held = [0 for _ in TOKENS]
+        for balance in count.balances:
+            token = balance.token
+            parts = ", ".join(f"{what} {show(token, amount)}" for what, amount in balance.owed.items() if amount)
+            tell.check(
+                f"{balance.holder} holds {show(token, balance.held)}, all it owes: {parts or 'nothing'}", balance.holds
+            )
+            held[token] += balance.held
+        return Ending(after, count.burned, Wealth(*held))
+
+
+class Stage(Scene):
+    """The stage of the optimistic rollup."""
 
     def __init__(
         self, chain: Chain, folder: Path, tell: Narrator, *, data: Data = "calldata", batch_size: int = 1000
     ) -> None:
         """Deploys a rollup without an operator: whoever has a bond may submit.
 
-        chain: Anvil, whose time this turns. folder: for databases. data: where the honest sequencer puts its data.
-        batch_size: its operations a batch.
+        See `Scene`. data: where the honest sequencer puts its data. batch_size: its operations a batch.
         """
-        self.tell = tell
-        self.chain = chain
-        self.dev = DevChain(chain)
-        self.alice, self.bob, self.carol, self.sam, self.chloe, self.mallory, self.dora = self.people = tuple(
-            Person.named(name) for name in ("Alice", "Bob", "Carol", "Sam", "Chloe", "Mallory", "Dora")
-        )
-        for person in self.people:
-            self.dev.set_balance(person.address, PURSE)
+        super().__init__(chain, folder, tell, ("Alice", "Bob", "Carol", "Sam", "Chloe", "Mallory", "Dora"))
+        self.alice, self.bob, self.carol, self.sam, self.chloe, self.mallory, self.dora = self.people
         deployed = deploy_optimistic(chain, self.dora.signer, OptimisticConfig(), operator=NOBODY)
         self.dev.set_balance(self.dora.address, PURSE)
         self.rollup = OptimisticRollup(chain, deployed.deployment)
         self.books = Books(self.dev, self.rollup, self.people)
-        self._folder = folder
-        self._exits = ExitStack()
         blobs = AnvilBlobs(chain)
         self._audited = self._store("auditor")
         self.auditor = OptimisticFollower(self.rollup, self._audited, blobs, clock=self._clock)
@@ -135,21 +205,9 @@ class Stage:
         self.challenger = Challenger(
             self.rollup, self._store("challenger"), self.chloe.signer, blobs, clock=self._clock
         )
-        self._before: Mapping[str, Wealth] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._exits.close()
 
     def _store(self, name: str) -> OptimisticStore:
         return self._exits.enter_context(OptimisticStore(self._folder / f"{name}.sqlite"))
-
-    def _clock(self) -> float:
-        return self.dev.now
 
     # ---------------------------------------------------------------- what people do on L1
 
@@ -173,11 +231,7 @@ class Stage:
 
     def refusal(self, person: Person, call: bytes) -> RevertedError | None:
         """Why the contract would refuse somebody's call now; None if it would not."""
-        try:
-            self.chain.call(self.rollup.address, call, person.address)
-        except RevertedError as error:
-            return error
-        return None
+        return self.refusal_of(self.rollup.address, person, call)
 
     # ---------------------------------------------------------------- what people do on L2
 
@@ -326,34 +380,8 @@ class Stage:
 
         changes: wei and USDC units that people have more or less than at `mark`; nobody else has. burned: wei.
         """
-        tell = self.tell
-        tell.step("Whose money is where (on L1, on L2 and under way; gas left out)")
         self.audit()
-        count = self.books.count(self.auditor)
-        after = count.wealth
-        rows = [
-            (
-                name,
-                *(show(token, value) for token in TOKENS for value in (had[token], after[name][token])),
-            )
-            for name, had in self._before.items()
-        ]
-        tell.table(("", "ETH before", "ETH after", "USDC before", "USDC after"), rows)
-        for person in self.people:
-            more_eth, more_usdc = changes.get(person, (0, 0))
-            had = self._before[person.name]
-            is_right = after[person.name] == Wealth(had.eth + more_eth, had.usdc + more_usdc)
-            tell.check(f"{person.name} has {_change(more_eth, more_usdc)}", is_right)
-        tell.check(f"{eth(burned)} were burned", count.burned == burned)
-        held = []
-        for balance in count.balances:
-            token = balance.token
-            parts = ", ".join(f"{what} {show(token, amount)}" for what, amount in balance.owed.items() if amount)
-            tell.check(
-                f"the contract holds {show(token, balance.held)}, all it owes: {parts or 'nothing'}", balance.holds
-            )
-            held.append(balance.held)
-        return Ending(after, count.burned, Wealth(*held))
+        return self._compare("on L1, on L2 and under way", self.books.count(self.auditor), changes, burned)
 
 
 def _change(more_eth: int, more_usdc: int) -> str:

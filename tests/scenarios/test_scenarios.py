@@ -30,6 +30,9 @@ USUAL = {
 IN_BONDS_AND_ACCOUNTS = Wealth(11 * ETHER, 151 * UNIT)
 """Sam's bond, Carol's 10 ETH and everybody's USDC."""
 
+CHANNELS = {name: Wealth(100 * ETHER, 0) for name in ("Alice", "Bob", "Carol", "Mallory", "Wanda")}
+"""Who plays in the stories of channels."""
+
 ENDINGS = {
     "honest-batch": Ending(
         USUAL | {"Chloe": Wealth(100 * ETHER, 0), "Mallory": Wealth(100 * ETHER, UNIT)},
@@ -67,6 +70,27 @@ ENDINGS = {
         },
         0,
         Wealth(0, 0),
+    ),
+    "streamed-micropayments": Ending(
+        CHANNELS | {"Alice": Wealth(100 * ETHER, 90 * UNIT), "Bob": Wealth(100 * ETHER, 10 * UNIT)},
+        0,
+        Wealth(0, 90 * UNIT),
+    ),
+    "claim-in-the-last-second": Ending(
+        CHANNELS | {"Alice": Wealth(92 * ETHER, 0), "Bob": Wealth(108 * ETHER, 0)}, 0, Wealth(0, 0)
+    ),
+    "payer-leaves-early": Ending(
+        CHANNELS | {"Mallory": Wealth(95 * ETHER, 0), "Bob": Wealth(105 * ETHER, 0)}, 0, Wealth(ETHER, 0)
+    ),
+    "stale-state": Ending(
+        CHANNELS | {"Alice": Wealth(105 * ETHER, 0), "Mallory": Wealth(95 * ETHER, 0)}, 0, Wealth(0, 0)
+    ),
+    "stalled-hop": Ending(
+        CHANNELS
+        | {"Alice": Wealth(100 * ETHER, 70 * UNIT), "Bob": Wealth(100 * ETHER, 30 * UNIT)}
+        | {"Carol": Wealth(100 * ETHER, 100 * UNIT)},
+        0,
+        Wealth(0, 100 * UNIT),
     ),
 }
 """Where a story does not end in the usual way."""

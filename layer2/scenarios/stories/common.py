@@ -32,9 +32,7 @@ def body(*operations: Operation) -> bytes:
 
 def refused(stage: Stage, what: str, person: Person, call: bytes, error: str) -> None:
     """Check that the contract refuses somebody's call with this error, and say so."""
-    found = stage.refusal(person, call)
-    name = "accepted" if found is None else found.detail or found.name
-    stage.tell.check(f"{what}: {name}", found is not None and found.name == error)
+    stage.check_refused(what, stage.rollup.address, person, call, error)
 
 
 def catch(stage: Stage, batch: Submitted, chunk: int, voided: int = 1) -> None:
