@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from layer2.chain.optimistic_rollup import OptimisticRollup
     from layer2.chain.rollup import Rollup
     from layer2.chain.signer import Signer
+    from layer2.channels.contracts import Channels
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -79,7 +80,7 @@ def deployment_option(function: F) -> F:
         "--deployment",
         "deployment_file",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="Deployment file.  [default: deploy/<chain id>.json, or …-optimistic.json]",
+        help="Deployment file.  [default: deploy/<chain id>.json, …-optimistic.json or …-channels.json]",
     )(function)
 
 
@@ -154,6 +155,16 @@ def connected_optimistic_rollup(path: Path | None) -> OptimisticRollup:
     chain = connected_chain()
     file = path or optimistic_deployment.path_of(chain.chain_id())
     return open_optimistic_rollup(chain, optimistic_deployment.read(file))
+
+
+def connected_channels(path: Path | None) -> Channels:
+    """As `connected_rollup`, for hub and state channels."""
+    from layer2.channels import deployment
+    from layer2.channels.contracts import open_channels
+
+    compile_contracts()
+    chain = connected_chain()
+    return open_channels(chain, deployment.read(path or deployment.path_of(chain.chain_id())))
 
 
 def compile_contracts() -> None:

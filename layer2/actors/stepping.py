@@ -27,8 +27,10 @@ class Report(Protocol):
 R = TypeVar("R", bound=Report)
 
 
-def run_until_idle(step: Callable[[], R], timeout: float, failure: Callable[[str], Exception]) -> list[R]:
-    """Step until there is nothing to do and nothing waits to be mined; all reports.
+def run_until_idle(
+    step: Callable[[], R], timeout: float, failure: Callable[[str], Exception], pause: float = 0.02
+) -> list[R]:
+    """Step until there is nothing to do and nothing waits to be mined; all reports. pause: seconds between idle steps.
 
     Raises `failure`, with what it waits for, after `timeout` seconds.
     """
@@ -42,4 +44,4 @@ def run_until_idle(step: Callable[[], R], timeout: float, failure: Callable[[str
         if time.monotonic() > deadline:
             raise failure(f"still busy after {timeout} s: {report.waiting_for or 'something new happens all the time'}")
         if report.is_idle:
-            time.sleep(0.02)
+            time.sleep(pause)

@@ -11,7 +11,7 @@ from typing import Final
 
 from layer2.actors.outbox import Fate, Outbox
 from layer2.actors.stepping import run_until_idle
-from layer2.chain.connection import BlockRef
+from layer2.chain.connection import LOCAL_CHAIN_IDS, BlockRef
 from layer2.chain.signer import Signer
 from layer2.channels.contracts import Channels
 from layer2.channels.errors import ChannelError
@@ -126,9 +126,10 @@ class ChannelActor:
             self._checkpoint("settled")
         return report
 
-    def run_until_idle(self, timeout: float = 300) -> list[StepReport]:
+    def run_until_idle(self, timeout: float = 900) -> list[StepReport]:
         """Step until there is nothing to do and nothing waits to be mined. Raises ChannelError after `timeout` s."""
-        return run_until_idle(self.step, timeout, ChannelError)
+        is_local = self.channels.deployment.chain_id in LOCAL_CHAIN_IDS
+        return run_until_idle(self.step, timeout, ChannelError, 0.02 if is_local else 2)
 
     def _act(self, now: int, report: StepReport) -> None:
         """Write what can be written now. now: the time of L1's head, seconds since 1970."""

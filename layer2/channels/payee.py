@@ -243,14 +243,22 @@ class Payee(ChannelActor):
         taken[key] = Best(amount, signed.signature, offer.reference)
         return Accepted(key, amount, amount - floor)
 
+    def is_signed(self, signed: SignedVoucher) -> bool:
+        """Whether a voucher of one of this payee's channels is signed by the channel's signer, by its own key: what a
+        contract says of a signature today, it can deny tomorrow."""
+        entry = self.follower.hub.get(signed.channel_id)
+        return entry is not None and self._is_signed_for(entry, signed)
+
+    def _is_signed_for(self, entry: HubEntry, signed: SignedVoucher) -> bool:
+        signer = recover_rsv(signed.voucher.digest(self._separator), signed.signature)
+        return signer == int(entry.config.voucher_signer, 16)
+
     def _check_signature(self, entry: HubEntry, signed: SignedVoucher) -> None:
-        # By its own key: what a contract says of a signature today, it can deny tomorrow.
-        signer = entry.config.voucher_signer
-        if recover_rsv(signed.voucher.digest(self._separator), signed.signature) != int(signer, 16):
+        if not self._is_signed_for(entry, signed):
             raise RefusedError(
                 "wrong_signature",
-                f"the signature is not one of the key of {signer}, who signs for channel 0x{entry.id.hex()} at "
-                f"{self.channels.hub} (contracts cannot sign here)",
+                f"the signature is not one of the key of {entry.config.voucher_signer}, who signs for channel "
+                f"0x{entry.id.hex()} at {self.channels.hub} (contracts cannot sign here)",
             )
 
     def _is_closing(self, entry: HubEntry) -> bool:

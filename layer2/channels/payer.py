@@ -121,12 +121,12 @@ class Payer(ChannelActor):
         store: PayerStore,
         signer: Signer,
         *,
-        confirmations: int | None = None,
+        confirmations: int | None = 0,
         resend_after: float = 60,
         clock: Callable[[], float] = time.time,
         checkpoint: Callable[[str], None] = lambda point: None,
     ) -> None:
-        """See `ChannelActor`."""
+        """See `ChannelActor`. confirmations: 0 unless given, as the payee is the one who waits for them."""
         super().__init__(
             channels,
             store,
@@ -290,6 +290,17 @@ class Payer(ChannelActor):
             last = self._store.payment(signed.channel_id)
             if last is None or last.amount < signed.amount:
                 self._store.put_payment(Payment(signed.channel_id, signed.amount, 0, signed.signature, "", True))
+
+    def proof(self, channel_id: bytes) -> SignedVoucher:
+        """The last voucher, or one over 0: shows the payee who is asking, and pays nothing more.
+
+        Raises ChannelError for an unknown channel.
+        """
+        entry, last = self.entry(channel_id), self._store.payment(channel_id)
+        if last is not None:
+            return last.signed
+        voucher = Voucher(channel_id, 0)
+        return SignedVoucher(voucher, sign(self._voucher_signer(entry.config), voucher, self.channels.hub_domain))
 
     def _voucher_signer(self, config: ChannelConfig) -> Signer:
         if config.voucher_signer == self.address:

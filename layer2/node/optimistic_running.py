@@ -3,29 +3,25 @@
 May import everything but wallet and scripts.
 """
 
-import signal
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
 
 from layer2.actors.challenger import Challenger, DisputeReport
 from layer2.actors.errors import ChallengerError
 from layer2.actors.optimistic_follower import OptimisticFollower, OptimisticSync
 from layer2.actors.optimistic_store import OptimisticStore
 from layer2.actors.sequencer import Sequencer, SequencerConfig, SequencerReport
-from layer2.actors.stepping import Report, run_until_idle
+from layer2.actors.stepping import run_until_idle
 from layer2.actors.watcher import Watched, Watcher, Whereabouts, follow_operation
 from layer2.chain.blobs import BlobSource
 from layer2.chain.optimistic_rollup import OptimisticRollup
 from layer2.chain.signer import Signer
 from layer2.node.sequencer_api import create_sequencer_app
 from layer2.node.server import Server
-from layer2.node.service import Actor, StepLoop
+from layer2.node.service import ForegroundLoop
 
 Say = Callable[[str], None]
-R = TypeVar("R", bound=Report)
 
 _DEEDS = {
     "reserve": "the reward is reserved",
@@ -97,7 +93,7 @@ def run_sequencer(
             position = sequencer.position
             say(f"nothing left to do; batch {position.batch_id}, root 0x{position.state.state_root.hex()}")
             return
-        loop = _Loop(sequencer, options.interval, tell, say)
+        loop = ForegroundLoop(sequencer, options.interval, tell, say)
         with Server(create_sequencer_app(sequencer, loop.loop), options.host, options.port) as server:
             say(f"listening on {server.url}; end with Ctrl-C")
             loop.run()
@@ -132,7 +128,7 @@ def run_watch(
         if options.once:
             watch.once()
         else:
-            _Loop(watch, options.interval, lambda report: None, say).run()
+            ForegroundLoop(watch, options.interval, lambda report: None, say).run()
         return watch.is_well
 
 
@@ -213,31 +209,6 @@ class _WatchReport:
     @property
     def waiting_for(self) -> str | None:
         return "a transaction to be mined" if self.is_settling else None
-
-
-class _Loop(Generic[R]):
-    """Steps an actor until a signal ends it."""
-
-    def __init__(self, actor: Actor[R], interval: float, tell: Callable[[R], None], say: Say) -> None:
-        self._stop = threading.Event()
-        self._say = say
-        self.loop = StepLoop(actor, interval, report=tell, complain=self._complain)
-
-    def _complain(self, error: Exception) -> None:
-        self._say(f"error: {error}")
-        if self.loop.fatal is not None:
-            self._stop.set()
-
-    def run(self) -> None:
-        """Until SIGINT or SIGTERM. Raises what made it impossible to go on."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: self._stop.set())
-        self.loop.start()
-        self._stop.wait()
-        self._say("stopping after the step under way")
-        self.loop.stop()
-        if self.loop.fatal is not None:
-            raise self.loop.fatal
 
 
 def _tell_sync(watched: Watched, say: Say) -> None:

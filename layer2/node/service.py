@@ -5,6 +5,7 @@ GET /health                      200 when the actor's last step was good and rec
 Errors are {"error": {"code": …, "message": …}} with a fitting status. May import actors and aiohttp.
 """
 
+import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -87,6 +88,32 @@ class StepLoop(Generic[R]):
                 self._complain(error)
                 return
             self._stop.wait(pause)
+
+
+class ForegroundLoop(Generic[R]):
+    """A program's loop of steps, which a signal ends."""
+
+    def __init__(self, actor: Actor[R], interval: float, tell: Callable[[R], None], say: Callable[[str], None]) -> None:
+        """interval: seconds between idle steps. tell: hears of each step. say: gets lines for people."""
+        self._stop = threading.Event()
+        self._say = say
+        self.loop = StepLoop(actor, interval, report=tell, complain=self._complain)
+
+    def _complain(self, error: Exception) -> None:
+        self._say(f"error: {error}")
+        if self.loop.fatal is not None:
+            self._stop.set()
+
+    def run(self) -> None:
+        """Until SIGINT or SIGTERM. Raises what made it impossible to go on."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: self._stop.set())
+        self.loop.start()
+        self._stop.wait()
+        self._say("stopping after the step under way")
+        self.loop.stop()
+        if self.loop.fatal is not None:
+            raise self.loop.fatal
 
 
 LOOP: Final[web.AppKey[StepLoop[Any]]] = web.AppKey("loop")
