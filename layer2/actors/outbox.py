@@ -73,8 +73,7 @@ class Outbox:
         Stores nothing about its fate: the caller does, together with what follows from it.
         Raises ChainError for trouble with the node or when the account cannot pay.
         """
-        # As of the follower's last block, whose receipts are all there: one that is mined just now must not look lost.
-        nonce = self._chain.nonce_at(self._signer.address, cursor)
+        nonce = self._chain.nonce(self._signer.address)
         for attempt in letter.attempts:
             receipt = self._chain.receipt(attempt.hash)
             if receipt is not None:
@@ -88,6 +87,9 @@ class Outbox:
             if self._clock() - last.signed < self._resend_after:
                 return self._send(letter, last)
             return self._sign(letter, last.nonce, len(letter.attempts))
+        # A node's nonces can be a moment ahead of its receipts: what it still knows is not lost.
+        if any(self._chain.transaction(attempt.hash) is not None for attempt in letter.attempts):
+            return Outcome(letter, Fate.WAITING)
         # Never signed, or the nonce went to another transaction and none of the signed forms can be mined any more.
         return self._sign(letter, None, 0)
 

@@ -218,14 +218,6 @@ class Chain:
         account = to_checksum_address(address)
         return int(self._ask("eth_getTransactionCount", lambda: self.web3.eth.get_transaction_count(account, which)))
 
-    def nonce_at(self, address: str, block: int) -> int:
-        """How many transactions of this account are mined up to and with a block.
-
-        Raises ChainError when the node does not keep the state of so old a block, or the chain is not that long.
-        """
-        account = to_checksum_address(address)
-        return int(self._ask("eth_getTransactionCount", lambda: self.web3.eth.get_transaction_count(account, block)))
-
     def balance(self, address: str) -> int:
         """An account's ETH in wei."""
         return int(self._ask("eth_getBalance", lambda: self.web3.eth.get_balance(to_checksum_address(address))))
