@@ -15,15 +15,15 @@ from typing import Any, Self
 
 from ape.api import AccountAPI, ReceiptAPI
 from ape.contracts import ContractInstance
-from eth_abi import encode
 from eth_account import Account as EthAccount
-from eth_account.messages import encode_defunct, encode_typed_data
+from eth_account.messages import encode_defunct
 from eth_utils import keccak
 
 from layer2.crypto.eip712 import GROUP_ORDER
 from tests.support.optimistic import private_key
 from tests.support.reverts import call
-from tests.support.state_channels import ETHER, NOBODY, sign
+from tests.support.state_channels import ETHER, NOBODY
+from tests.support.typed import sign, struct_hash, typed_digest
 
 MINUTE = 60
 HOUR = 3600
@@ -52,22 +52,12 @@ class Config:
     @property
     def id(self) -> bytes:
         """The EIP-712 struct hash."""
-        types = [item.split()[0] for item in TYPES["ChannelConfig"].split(",")]
-        return keccak(keccak(text=f"ChannelConfig({TYPES['ChannelConfig']})") + encode(types, astuple(self)))
+        return struct_hash("ChannelConfig", TYPES["ChannelConfig"], astuple(self))
 
 
 def digest(hub: ContractInstance, name: str, /, *values: Any, **domain: Any) -> bytes:
     """The EIP-712 hash of a `Voucher` or a `Close`. domain: fields that are to be others than the hub's."""
-    fields = [dict(zip(("type", "name"), item.split(), strict=True)) for item in TYPES[name].split(",")]
-    message = dict(zip((item["name"] for item in fields), values, strict=True))
-    own = {
-        "name": "Layer 2 Payment Channel Hub",
-        "version": "1",
-        "chainId": hub.provider.chain_id,
-        "verifyingContract": hub.address,
-    }
-    signable = encode_typed_data(own | domain, {name: fields}, message)
-    return keccak(b"\x19" + signable.version + signable.header + signable.body)
+    return typed_digest(hub, "Layer 2 Payment Channel Hub", name, TYPES[name], values, **domain)
 
 
 def spoilt(signature: bytes) -> dict[str, bytes]:

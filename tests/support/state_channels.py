@@ -17,12 +17,11 @@ from typing import Any, Self
 from ape.api import AccountAPI, ReceiptAPI
 from ape.contracts import ContractInstance
 from eth_abi import encode
-from eth_account import Account as EthAccount
-from eth_account.messages import encode_typed_data
 from eth_utils import keccak
 
-from tests.support.optimistic import private_key
+from tests.support import typed
 from tests.support.reverts import call
+from tests.support.typed import sign, typed_digest
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -110,28 +109,13 @@ class Signed:
 def digest(contract: ContractInstance, value: State | Final, **domain: Any) -> bytes:
     """The EIP-712 hash. domain: fields that are to be others than the contract's."""
     name = type(value).__name__
-    fields = [dict(zip(("type", "name"), item.split(), strict=True)) for item in TYPES[name].split(",")]
-    message = dict(zip((item["name"] for item in fields), astuple(value), strict=True))
-    own = {
-        "name": "Layer 2 State Channel",
-        "version": "1",
-        "chainId": contract.provider.chain_id,
-        "verifyingContract": contract.address,
-    }
-    signable = encode_typed_data(own | domain, {name: fields}, message)
-    return keccak(b"\x19" + signable.version + signable.header + signable.body)
-
-
-def sign(account: AccountAPI, hashed: bytes) -> bytes:
-    """The 65 bytes r, s, v, with the key of one of Ape's test accounts."""
-    return bytes(EthAccount.unsafe_sign_hash(hashed, private_key(account)).signature)
+    return typed_digest(contract, "Layer 2 State Channel", name, TYPES[name], astuple(value), **domain)
 
 
 def struct_hash(value: Config | State) -> bytes:
     """The EIP-712 struct hash: a channel's id, or what `closings` has of a state."""
     name = {Config: "ChannelConfig", State: "State"}[type(value)]
-    types = [item.split()[0] for item in TYPES[name].split(",")]
-    return keccak(keccak(text=f"{name}({TYPES[name]})") + encode(types, astuple(value)))
+    return typed.struct_hash(name, TYPES[name], astuple(value))
 
 
 def hash_of_locks(locks: Sequence[Lock]) -> bytes:

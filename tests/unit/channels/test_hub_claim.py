@@ -4,7 +4,8 @@ import pytest
 
 from tests.support.payment_channels import DAY, FORMS, MAX, Channel, digest, spoilt
 from tests.support.reverts import call, reverts
-from tests.support.state_channels import NOBODY, sign
+from tests.support.state_channels import NOBODY
+from tests.support.typed import sign
 
 NO = 0
 BURNS_GAS = 8

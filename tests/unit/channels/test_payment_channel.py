@@ -6,7 +6,8 @@ from eth_utils import keccak, to_checksum_address
 
 from tests.support.payment_channels import DAY, FORMS, delegate, payment_digest, spoilt
 from tests.support.reverts import call, reverts
-from tests.support.state_channels import NOBODY, sign
+from tests.support.state_channels import NOBODY
+from tests.support.typed import sign
 
 DEPOSIT = 100
 NO, AS_OWNER, YES = range(3)

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from tests.support.payment_channels import DAY, FORMS, payment_digest, spoilt
 from tests.support.reverts import call, reverts
-from tests.support.state_channels import sign
+from tests.support.typed import sign
 
 DEPOSIT = 1000
 SEEN = {

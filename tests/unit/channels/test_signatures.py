@@ -5,7 +5,8 @@ from eth_utils import keccak
 
 from tests.support.payment_channels import FORMS, Channel, delegate, spoilt
 from tests.support.reverts import call, reverts
-from tests.support.state_channels import NOBODY, sign
+from tests.support.state_channels import NOBODY
+from tests.support.typed import sign
 
 HASH = keccak(b"what is signed")
 NO, AS_OWNER, YES, NOTHING, TOO_SHORT, DIRTY, TOO_LONG, REVERTS, BURNS_GAS, CALLS = range(10)

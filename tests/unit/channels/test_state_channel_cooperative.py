@@ -16,8 +16,8 @@ from tests.support.state_channels import (
     State,
     digest,
     hash_of_locks,
-    sign,
 )
+from tests.support.typed import sign
 
 
 @pytest.fixture
