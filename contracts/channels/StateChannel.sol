@@ -12,8 +12,8 @@ import {Ledger} from "./Ledger.sol";
 /// @dev Storage holds a channel's deposits, and while it is closing the hash of the state on the table; whoever wants
 /// something of a channel brings its settings and the state along.
 contract StateChannel is IStateChannel, Ledger, EIP712 {
-    /// @dev What a channel has received, in one slot. `_CLOSED` for both once it was closed: no channel can have that, as
-    /// both together are below 2^128.
+    /// @dev What a channel has received, in one slot. `_CLOSED` for both once it was closed: no channel can have that,
+    /// as both together are below 2^128.
     struct Deposits {
         uint128 ofA;
         uint128 ofB;
@@ -243,8 +243,8 @@ contract StateChannel is IStateChannel, Ledger, EIP712 {
 
     /* PRIVATE */
 
-    /// @dev Takes the money and adds it to the channel. Interactions come before effects here because only the token can
-    /// tell what arrived; all functions that touch channels are locked meanwhile.
+    /// @dev Takes the money and adds it to the channel. Interactions come before effects here because only the token
+    /// can tell what arrived; all functions that touch channels are locked meanwhile.
     function _deposit(ChannelConfig calldata config, bool toA, uint256 amount) private {
         _checkConfig(config);
         bytes32 channelId = channelIdOf(config);

@@ -6,7 +6,7 @@ pragma solidity 0.8.37;
 /// states that both sign; this contract holds the deposits and pays what the last of the states says.
 /// @dev docs/channels.md has the rules for parties, and why a party that keeps them loses nothing. In short:
 /// - sign one state per version, and version n only when you hold version n − 1 with both signatures;
-/// - sign only what this contract would take: balanced, at most `MAX_LOCKS` locks that you know, deposits that are final;
+/// - sign only what this contract would take: balanced, at most `MAX_LOCKS` locks, known ones, deposits that are final;
 /// - sign nothing after a `Final`, and nothing once you have signed a transaction that starts closing;
 /// - when somebody starts closing, look, and answer with your last state within the challenge period.
 /// @dev Warning: a *contract* as a party can disown what it signed (ERC-1271), and so take a version away from you but
@@ -218,8 +218,8 @@ interface IStateChannel {
     ) external;
 
     /// @notice Says what the last state is, so that the channel can be closed after the challenge period. For parties.
-    /// @dev Warning: the caller loses everything to the other party if a state turns up that is later by two versions or
-    /// more. Who has lost its states should ask the other party to close.
+    /// @dev Warning: the caller loses everything to the other party if a state turns up that is later by two versions
+    /// or more. Who has lost its states should ask the other party to close.
     /// @param locks The state's locks.
     /// @param signatureA A's signature of the state; not looked at with version 0.
     /// @param signatureB B's signature of the state; not looked at with version 0.
@@ -243,8 +243,8 @@ interface IStateChannel {
     /// @notice Makes a secret public. It counts for all locks with its hash, in all channels, whether closing or not.
     function revealSecret(bytes32 secret) external;
 
-    /// @notice Credits both parties, after the challenge period and when all locks are decided. Anyone may call. A closer
-    /// that is to lose everything loses it whatever becomes of the locks, so these are not waited for.
+    /// @notice Credits both parties, after the challenge period and when all locks are decided. Anyone may call. A
+    /// closer that is to lose everything loses it whatever becomes of the locks, so these are not waited for.
     /// @param state The last of those in `CloseStarted` and `Challenged`.
     /// @param locks Its locks.
     function finishClose(ChannelConfig calldata config, State calldata state, Lock[] calldata locks) external;
