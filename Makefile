@@ -25,7 +25,7 @@ test-circuits: setup
 compile: setup ## compile the contracts
 	@$(APE) compile
 
-demo: circuits compile ## both rollups on a local chain, with real proofs and a cheat who is caught
+demo: circuits compile ## both rollups and channels on a local chain, with real proofs and cheats who are caught
 	@$(APE) run demo
 
 test: circuits test-circuits compile ## all tests; make test ARGS="tests/unit -k tree" for some

@@ -1,4 +1,4 @@
-"""`ape run demo`: the whole workflow of both rollups on a fresh local chain, with real proofs."""
+"""`ape run demo`: the whole workflow of both rollups and of channels on a fresh local chain, with real proofs."""
 
 import sys
 import tempfile
@@ -21,10 +21,11 @@ from layer2.toolchain import PROJECT
 )
 @common.reports_errors
 def cli(picture: Path) -> None:
-    """Show everything, of both rollups.
+    """Show everything, of both rollups and of channels.
 
     The ZK rollup: bridge in, collect, prove, verify (and forgeries refused), bridge out, rebuild. The optimistic one: a
-    thousand transfers in one batch, a cheat who is caught, a week by time travel, bridge out.
+    thousand transfers in one batch, a cheat who is caught, a week by time travel, bridge out. Channels: a
+    thousand payments and one claim, and an old state that a watchtower answers.
 
     Needs a local chain (Ape starts Anvil by itself) and the default circuits (`make circuits`). Takes two
     minutes. Exit code 0 only if all of its checks hold.
@@ -33,6 +34,7 @@ def cli(picture: Path) -> None:
 
     from layer2.chain.connection import LOCAL_CHAIN_IDS
     from layer2.chain.signer import ApeSigner
+    from layer2.demo.channels import ChannelStory
     from layer2.demo.narrator import Narrator
     from layer2.demo.optimistic import OptimisticStory
     from layer2.demo.story import Cast, Story
@@ -51,6 +53,8 @@ def cli(picture: Path) -> None:
         Story(chain, cast, Path(folder), picture, narrator, bar=sys.stderr.isatty()).run()
         click.secho("\n=== The optimistic rollup", bold=True, fg="cyan")
         OptimisticStory(chain, Path(folder), narrator).run()
+        click.secho("\n=== Channels", bold=True, fg="cyan")
+        ChannelStory(chain, Path(folder), narrator).run()
     click.echo()
     seconds = time.monotonic() - started
     if narrator.failed:

@@ -68,7 +68,7 @@ def play(stage: ChannelStage) -> Ending:
     on_l1 = transfers_on_layer1(stage.dev, stage.usdc, [TokenTransfer(alice, bob, PRICE)]).gas
     rows = [
         ("through the channel: opened, claimed, settled", f"{whole:,}", f"{whole / COUNT:.1f}"),
-        ("USDC transfers on L1", f"{COUNT * on_l1:,}", f"{on_l1:,}"),
+        ("USDC transfers on L1, as one takes", f"{COUNT * on_l1:,}", f"{on_l1:,}"),
     ]
     tell.table(("gas", f"of {COUNT:,} payments", "of each"), rows)
     tell.check("the channel takes less than a thousandth", 1000 * whole < COUNT * on_l1)
