@@ -10,7 +10,8 @@ import {Tokens} from "../libraries/Tokens.sol";
 /// @title Ledger
 /// @notice Takes deposits, and pays what accounts are owed. Token 0 is ETH.
 /// @dev A contract of channels inherits this, locks (`nonReentrant`) whatever calls `_take`, reads its own storage
-/// after that call and not before unless all that writes it is locked too, and calls `_credit` for what leaves a channel.
+/// after that call and not before unless all that writes it is locked too, and calls `_credit` for what leaves a
+/// channel.
 abstract contract Ledger is ILedger, ReentrancyGuardTransient {
     /// @dev What accounts are owed, plus one once they were owed something: a slot that is never emptied makes the next
     /// credit 17,100 gas cheaper.
