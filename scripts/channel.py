@@ -152,8 +152,8 @@ def withdraw(channels: Any, signer: Any, database: Path | None, channel: str, ca
 
     key = running.parse_channel(channel)
     with _payer(channels, signer, database) as payer:
-        payer.step()
         if cancel:
+            payer.step()
             payer.cancel_withdrawal(key)
             running.run_once(payer, click.echo)
             click.echo("no withdrawal is pending")

@@ -77,6 +77,8 @@ class ChannelFollower:
         )
         self.hub: dict[bytes, HubEntry] = {}
         self.states: dict[bytes, StateEntry] = {}
+        self.changes = 0
+        """How often something was found: what was decided before may have to be decided anew."""
         self._load()
 
     @property
@@ -97,6 +99,7 @@ class ChannelFollower:
                 total = ChannelSync(rewound_to=reading.rewind_to)
             else:
                 self._refresh(page.hub, page.states)
+            self.changes += reading.rewind_to is not None or not page.is_empty
             total.hub |= page.hub
             total.states |= page.states
             total.secrets |= page.secrets

@@ -230,7 +230,7 @@ class Party(ChannelActor):
         self.rules = rules or PartyRules()
         self._store = store
         self._lock = threading.RLock()
-        self._has_settled = False
+        self._settled_at = -1
 
     # ---------------------------------------------------------------- deposits
 
@@ -707,10 +707,10 @@ class Party(ChannelActor):
                 if entry.facts.status != "closed":
                     self._write_closing(entry, now, report)
                     self._write_secrets(entry, now, report)
-        if not self._has_settled or report.sync.states:
+        if self._settled_at != self.follower.changes:
             tokens = {entry.config.token for entry in self.follower.states.values()}
             self._write_settlements(report, self.channels.state_channel, tokens)
-            self._has_settled = True
+            self._settled_at = self.follower.changes
 
     def _write_closing(self, entry: StateEntry, now: int, report: StepReport) -> None:
         key, config = entry.id, entry.config

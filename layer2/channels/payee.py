@@ -153,7 +153,7 @@ class Payee(ChannelActor):
         self._lock = threading.RLock()
         self._best = store.vouchers()
         self._closes = store.closes()
-        self._has_settled = False
+        self._settled_at = -1
 
     # ---------------------------------------------------------------- taking vouchers
 
@@ -359,9 +359,9 @@ class Payee(ChannelActor):
                     claims.append((entry, SignedVoucher(Voucher(key, best.amount), best.signature)))
         self._write_claims(report, claims)
         # After anybody's claim or closing, and once after each start.
-        if self.rules.settle and (not self._has_settled or report.sync.hub):
+        if self.rules.settle and self._settled_at != self.follower.changes:
             self._write_settlements(report, self.channels.hub, self.rules.tokens)
-            self._has_settled = True
+            self._settled_at = self.follower.changes
 
     def _is_worth_it(self, unclaimed: int) -> bool:
         return self.rules.claim_at is not None and unclaimed >= self.rules.claim_at

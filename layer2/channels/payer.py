@@ -139,7 +139,7 @@ class Payer(ChannelActor):
         )
         self._store = store
         self._lock = threading.RLock()
-        self._has_settled = False
+        self._settled_at = -1
 
     # ---------------------------------------------------------------- opening
 
@@ -356,10 +356,10 @@ class Payer(ChannelActor):
     def _act(self, now: int, report: StepReport) -> None:
         self._write_withdrawals(now, report)
         # After a withdrawal or a closing, whoever sent it, and once after each start.
-        if not self._has_settled or report.sync.hub:
+        if self._settled_at != self.follower.changes:
             tokens = {entry.config.token for entry in self.follower.hub.values()}
             self._write_settlements(report, self.channels.hub, tokens)
-            self._has_settled = True
+            self._settled_at = self.follower.changes
 
     def _write_withdrawals(self, now: int, report: StepReport) -> None:
         withdrawing = self._store.withdrawing()

@@ -193,7 +193,7 @@ def show_entry(channels: Channels, entry: HubEntry, paid: int, now: int) -> list
 
 def withdraw(payer: Payer, channel_id: bytes, say: Say) -> bool:
     """Start a withdrawal, or finish it if its time has come. Returns whether it is finished."""
-    payer.follower.sync()
+    payer.step()
     if payer.entry(channel_id).facts.balance:
         payer.withdraw(channel_id)
     run_once(payer, say)
