@@ -1,6 +1,6 @@
 """What the commands in `scripts/` share: options, the connected chain, accounts, and errors as one line.
 
-May import everything; Ape and slow modules only inside functions, since `ape run` imports every script at each start.
+May import everything; slow modules only inside functions, since `ape run` imports every script at each start.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from ape.cli import ConnectedProviderCommand
 
 if TYPE_CHECKING:
     from layer2.chain.connection import Chain
@@ -72,6 +73,24 @@ def reports_errors(function: F) -> F:
             raise click.ClickException(str(error)) from error
 
     return wrapped  # type: ignore[return-value]
+
+
+class ChainCommand(ConnectedProviderCommand):
+    """A command on the chain that --network names; says in one line that nothing answers there."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Connect, and run the command. Raises click's error when there is no node."""
+        from requests import RequestException
+
+        network = ctx.params.get("network")
+        try:
+            return super().invoke(ctx)
+        except RequestException as error:
+            # Those of the command itself are click's already.
+            name = getattr(network, "connection_str", None) or getattr(network, "network_choice", None) or network
+            raise click.ClickException(
+                f"no node answers at {name}: start one (node_modules/.bin/anvil), or name another with --network"
+            ) from error
 
 
 def deployment_option(function: F) -> F:

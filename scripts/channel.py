@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from ape.cli import ConnectedProviderCommand
 
 from layer2 import cli as common
 
@@ -42,7 +41,7 @@ def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
         run.__click_params__ = list(getattr(function, "__click_params__", []))  # type: ignore[attr-defined]
         for option in (_database_option, common.account_option, common.deployment_option):
             run = option(run)
-        return cli.command(name, cls=ConnectedProviderCommand)(run)
+        return cli.command(name, cls=common.ChainCommand)(run)
 
     return decorate
 
@@ -50,7 +49,7 @@ def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
 _TOKEN = click.option("--token", "token_name", default="ETH", show_default=True, help="What is paid.")
 
 
-@cli.command("deploy", cls=ConnectedProviderCommand)
+@cli.command("deploy", cls=common.ChainCommand)
 @common.account_option
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write instead.")
 @common.reports_errors

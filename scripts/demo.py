@@ -6,13 +6,12 @@ import time
 from pathlib import Path
 
 import click
-from ape.cli import ConnectedProviderCommand
 
 from layer2 import cli as common
 from layer2.toolchain import PROJECT
 
 
-@click.command(cls=ConnectedProviderCommand, name="demo")
+@click.command(cls=common.ChainCommand, name="demo")
 @click.option(
     "--picture",
     type=click.Path(dir_okay=False, path_type=Path),

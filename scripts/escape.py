@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import click
-from ape.cli import ConnectedProviderCommand
 
 from layer2 import cli as common
 
 
-@click.command(cls=ConnectedProviderCommand, name="escape")
+@click.command(cls=common.ChainCommand, name="escape")
 @common.rollup_option
 @common.deployment_option
 @common.account_option

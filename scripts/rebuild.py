@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from ape.cli import ConnectedProviderCommand
 
 from layer2 import cli as common
 
 
-@click.command(cls=ConnectedProviderCommand, name="rebuild")
+@click.command(cls=common.ChainCommand, name="rebuild")
 @common.rollup_option
 @common.deployment_option
 @common.beacon_option

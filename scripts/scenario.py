@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 
 import click
-from ape.cli import ConnectedProviderCommand
 
 from layer2 import cli as common
 
@@ -21,7 +20,7 @@ def _list(context: click.Context, _: click.Parameter, value: bool) -> None:
     context.exit()
 
 
-@click.command(cls=ConnectedProviderCommand, name="scenario")
+@click.command(cls=common.ChainCommand, name="scenario")
 @click.argument("name")
 @click.option(
     "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list, help="Name all stories, and end."

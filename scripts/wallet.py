@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from ape.cli import ConnectedProviderCommand
 
 from layer2 import cli as common
 
@@ -38,7 +37,7 @@ def _command(name: str, *, waits: bool = False) -> Callable[[Callable[..., None]
             run = click.option(
                 "--wait", default=0.0, help="Seconds to wait until a batch with it is verified.  [default: do not]"
             )(run)
-        return cli.command(name, cls=ConnectedProviderCommand)(run)
+        return cli.command(name, cls=common.ChainCommand)(run)
 
     return decorate
 

@@ -68,6 +68,12 @@ def test_help(name: str) -> None:
         assert len(shown.output.splitlines()) > 4
 
 
+@pytest.mark.parametrize("command", [["wallet", "balance"], ["rebuild"]])
+def test_no_chain_there(command: list[str]) -> None:
+    output = run(*command, "--network", "ethereum:local:http://127.0.0.1:9", code=1)
+    assert "no node answers at http://127.0.0.1:9: start one" in output
+
+
 def test_mistakes(anvil: Anvil, network: list[str], file: Path, tmp_path: Path) -> None:
     rollup = ["--deployment", str(file)]
     nobody = ["--relayer", "http://127.0.0.1:9"]
