@@ -23,7 +23,7 @@ CHALLENGE: Final = "challenge"
 
 _SCHEMA: Final = """
 CREATE TABLE vouchers (channel BLOB PRIMARY KEY, amount BLOB NOT NULL, signature BLOB NOT NULL) STRICT;
-CREATE TABLE states (channel BLOB PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE TABLE states (channel BLOB PRIMARY KEY, body TEXT NOT NULL) STRICT;
 """
 
 
@@ -31,7 +31,7 @@ class WatchtowerStore(ChannelStore):
     """The database of a watchtower."""
 
     SCHEMA = _SCHEMA
-    VERSION = 1
+    VERSION = 2
     APPLICATION = 0x4C325754
 
     def put_voucher(self, signed: SignedVoucher) -> None:
@@ -50,9 +50,8 @@ class WatchtowerStore(ChannelStore):
 
     def put_state(self, signed: SignedState) -> None:
         """Record the best state of a channel."""
-        state = signed.state
         body = json.dumps(signed.to_json())
-        self._run("INSERT OR REPLACE INTO states VALUES (?, ?, ?)", state.channel_id, state.version, body)
+        self._run("INSERT OR REPLACE INTO states VALUES (?, ?)", signed.state.channel_id, body)
 
     def states(self) -> dict[bytes, SignedState]:
         """The best state of each channel that has one."""

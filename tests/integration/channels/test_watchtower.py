@@ -100,6 +100,15 @@ def test_keeps_the_last_state_and_only_that(world: ChannelWorld) -> None:
             tower.hold_state(states[2])
 
 
+def test_keeps_the_highest_version_there_is(world: ChannelWorld) -> None:
+    config = world.open_state()
+    state = world.signed(State(config.id, 2**64 - 1, 100, 100, 90, 110))
+    with world.watchtower() as tower:
+        tower.step()
+        tower.hold_state(state)
+        assert tower._store.states() == {config.id: state}
+
+
 def test_two_watchtowers(world: ChannelWorld) -> None:
     """One of them finds that the other was faster; that costs it nothing."""
     config = world.open(100)
