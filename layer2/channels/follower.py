@@ -3,7 +3,7 @@
 May import `layer2.chain`, `layer2.actors.reading` and the store.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -110,9 +110,12 @@ class ChannelFollower:
         self.hub = {entry.id: entry for entry in self._store.hub_entries()}
         self.states = {entry.id: entry for entry in self._store.state_entries()}
 
-    def _refresh(self, hub: Iterable[bytes], states: Iterable[bytes]) -> None:
-        self.hub |= {entry.id: entry for entry in self._store.hub_entries(hub)}
-        self.states |= {entry.id: entry for entry in self._store.state_entries(states)}
+    def _refresh(self, hub: set[bytes], states: set[bytes]) -> None:
+        # Anew instead of in place: other threads may be going through them.
+        if hub:
+            self.hub = self.hub | {entry.id: entry for entry in self._store.hub_entries(hub)}
+        if states:
+            self.states = self.states | {entry.id: entry for entry in self._store.state_entries(states)}
 
     def _apply(self, reading: Reading) -> ChannelSync:
         page = ChannelSync()
