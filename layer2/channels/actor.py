@@ -16,10 +16,12 @@ from layer2.chain.signer import Signer
 from layer2.channels.contracts import Channels
 from layer2.channels.errors import ChannelError
 from layer2.channels.follower import ChannelFollower, ChannelSync
+from layer2.channels.signing import ETH
 from layer2.channels.states import StateChannelConfig
 from layer2.channels.store import ChannelStore, HubEntry
 from layer2.channels.vouchers import ChannelConfig, SignedVoucher
 
+DEPOSIT: Final = "deposit"
 CLAIM: Final = "claim"
 SETTLE: Final = "settle"
 
@@ -191,6 +193,13 @@ class ChannelActor:
             more = f" and {len(part) - 1} more" if len(part) > 1 else ""
             reference = f"0x{first.channel_id.hex()} up to {first.amount}{more}"
             self._write(report, CLAIM, reference, self.channels.hub, self.channels.claim_call(part))
+
+    def _trusts(self, token: str, channel_id: bytes) -> bool:
+        """Whether what a channel leaves this account is worth a call to its token: one of the deployment's, or of a
+        channel into which this account has deposited itself. Anybody can open channels for anybody, in a token that
+        takes all the gas it can get."""
+        known = (ETH, *(one.address for one in self.channels.deployment.tokens))
+        return token in known or bool(self._actor_store.letters(DEPOSIT, channel_id.hex()))
 
     def _write_settlements(self, report: StepReport, contract: str, tokens: Iterable[str]) -> None:
         """Write letters that have paid out what a contract owes this account."""

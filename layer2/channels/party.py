@@ -16,15 +16,14 @@ from typing import Final
 
 from layer2.actors.errors import RefusedError
 from layer2.chain.signer import Signer
-from layer2.channels.actor import ChannelActor, StepReport
+from layer2.channels.actor import DEPOSIT, ChannelActor, StepReport
 from layer2.channels.contracts import Channels
 from layer2.channels.errors import ChannelError
 from layer2.channels.messages import Message, Proposal, Refusal, Signature
-from layer2.channels.signing import ETH, is_signed_by, sign
+from layer2.channels.signing import ETH, MAX_UINT128, is_signed_by, sign
 from layer2.channels.states import MAX_LOCKS, FinalState, Lock, SignedState, State, StateChannelConfig, secret_hash
 from layer2.channels.store import ChannelStore, StateEntry
 
-DEPOSIT: Final = "deposit"
 START: Final = "start close"
 CHALLENGE: Final = "challenge"
 FINISH: Final = "finish close"
@@ -42,6 +41,7 @@ CREATE TABLE finals (
 ) STRICT;
 CREATE TABLE closing (channel BLOB PRIMARY KEY) STRICT;
 CREATE TABLE secrets (hash BLOB PRIMARY KEY, secret BLOB NOT NULL) STRICT;
+CREATE TABLE prices (hash BLOB PRIMARY KEY, token TEXT NOT NULL, amount BLOB NOT NULL) STRICT;
 """
 
 
@@ -70,7 +70,7 @@ class PartyStore(ChannelStore):
     """
 
     SCHEMA = _SCHEMA
-    VERSION = 1
+    VERSION = 2
     APPLICATION = 0x4C325041
 
     # ---------------------------------------------------------------- states
@@ -174,6 +174,17 @@ class PartyStore(ChannelStore):
     def add_secret(self, secret: bytes) -> None:
         """Record a secret."""
         self._run("INSERT OR IGNORE INTO secrets VALUES (?, ?)", secret_hash(secret), secret)
+
+    def sell_secret(self, secret: bytes, token: str, amount: int) -> None:
+        """Record a secret of one's own, and the least that is to be paid for it."""
+        with self.transaction():
+            self.add_secret(secret)
+            self._run("INSERT INTO prices VALUES (?, ?, ?)", secret_hash(secret), token, amount.to_bytes(16))
+
+    def price(self, hash_: bytes) -> tuple[str, int] | None:
+        """Token and amount that the secret with a hash is sold for; None for one that is not this party's own."""
+        rows = self._run("SELECT token, amount FROM prices WHERE hash = ?", hash_)
+        return (rows[0][0], int.from_bytes(rows[0][1])) if rows else None
 
     def secret(self, hash_: bytes) -> bytes | None:
         """The secret with a hash, told by somebody or public on L1."""
@@ -302,10 +313,17 @@ class Party(ChannelActor):
             change = -amount if self._is_a(channel_id) else amount
             return self._propose(replace(state, balance_a=state.balance_a + change, balance_b=state.balance_b - change))
 
-    def new_secret(self) -> bytes:
-        """The hash of a new secret, for whoever is to pay this party over others. The secret is stored."""
+    def new_secret(self, amount: int, token: str = ETH) -> bytes:
+        """The hash of a new secret, for whoever is to pay this party over others. The secret is stored.
+
+        amount: least that is to be paid for it, in smallest units of the token (address, 0 is ETH). A lock of less, or
+        one that leaves no time to reveal, is refused: who hears the secret has the whole of what others have locked.
+        Raises ChannelError for an amount that cannot be.
+        """
+        if not 0 < amount <= MAX_UINT128:
+            raise ChannelError(f"a secret cannot be sold for {amount}: give an amount")
         secret = secrets.token_bytes(32)
-        self._store.add_secret(secret)
+        self._store.sell_secret(secret, token, amount)
         return secret_hash(secret)
 
     def lock(self, channel_id: bytes, amount: int, hash_: bytes, deadline: int) -> Proposal:
@@ -334,7 +352,7 @@ class Party(ChannelActor):
         """Propose to pay a lock on, over another channel: less the fee, and with an earlier deadline.
 
         The lock that pays for it has to be in a state that both have signed. Raises ChannelError when it is not, is for
-        the other party, or leaves too little time.
+        the other party, of another token, paid on already, or leaves too little time.
         """
         with self._lock:
             agreed, _, _ = self._store.agreed(incoming)
@@ -345,17 +363,28 @@ class Party(ChannelActor):
                 raise ChannelError("a lock is paid on over another channel than it comes from, and while that is open")
             if self._store.proposal(incoming) is not None or self._store.pending(incoming) is not None:
                 raise ChannelError("an update of the channel that the lock comes from is under way: finish it first")
+            token, other_token = (self.entry(key).config.token for key in (incoming, outgoing))
+            if token != other_token:
+                raise ChannelError(f"the lock is of token {token}, and channel 0x{outgoing.hex()} of {other_token}")
+            if self._store.secret(hash_) is not None or self._pays_on(found, incoming, outgoing):
+                raise ChannelError(f"lock 0x{hash_.hex()} is paid on or due already: one lock pays for one other")
             if not 0 <= fee < found.amount:
                 raise ChannelError(f"a fee of {fee} leaves nothing of {found.amount}: ask for less")
             return self.lock(outgoing, found.amount - fee, hash_, found.deadline - self.rules.hop)
 
     def unlock(self, channel_id: bytes, hash_: bytes) -> Proposal:
         """Propose that a lock is paid to this party, with its secret. Raises ChannelError when the secret is not known,
-        or no such lock pays this party."""
+        no such lock pays this party, or so little time is left that the secret has to go to L1 instead."""
         with self._lock:
             secret = self._store.secret(hash_)
             if secret is None:
                 raise ChannelError(f"the secret of lock 0x{hash_.hex()} is not known: wait until somebody shows it")
+            found = self.state(channel_id).lock(hash_)
+            if found is not None and not self._may_show(found, self._now()):
+                raise ChannelError(
+                    f"lock 0x{hash_.hex()} ends at {found.deadline}: too late to show its secret to the other party "
+                    "alone, which could wait until then and pay nothing"
+                )
             return self._propose(self._resolved(channel_id, hash_, to_me=True, is_paid=True), (secret,))
 
     def settle_lock(self, channel_id: bytes, hash_: bytes) -> Proposal:
@@ -427,13 +456,17 @@ class Party(ChannelActor):
 
     def due(self) -> list[tuple[bytes, bytes]]:
         """(channel, hash) of locks that pay this party and whose secret it knows: `unlock` them."""
-        found = []
-        for key, entry in self.follower.states.items():
+        found, now = [], self._now()
+        for key, entry in list(self.follower.states.items()):
             if entry.facts.status == "open":
                 agreed, _, _ = self._store.agreed(key)
-                to_me = [lock for lock in agreed.locks if lock.to_a == self._is_a(key)]
+                to_me = [lock for lock in agreed.locks if lock.to_a == self._is_a(key) and self._may_show(lock, now)]
                 found += [(key, lock.hash) for lock in to_me if self._store.secret(lock.hash) is not None]
         return found
+
+    def _may_show(self, lock: Lock, now: int) -> bool:
+        """Whether there is time to reveal a secret if the other party does not answer, or no need to."""
+        return now < lock.deadline - self.rules.reveal or self._is_paid(lock)
 
     def _secrets_for(self, proposal: State) -> tuple[bytes, ...]:
         """Secrets of locks to this party that a proposal takes away."""
@@ -531,7 +564,9 @@ class Party(ChannelActor):
             self._store.complete(outcome, message.signature)
             self._checkpoint("state complete")
             return None
-        if self._store.proposal(key) != outcome:
+        if self._store.proposal(key) == outcome:
+            self._check_deposits(self.entry(key), agreed, outcome)  # a reorg may have undone one since it was proposed
+        else:
             self._judge(outcome)  # the other one has bound itself to this: what was proposed here gives way
             self._store.drop_proposal(key)
             self._store.drop_ending(key)
@@ -629,6 +664,27 @@ class Party(ChannelActor):
         after = new.balance(is_a) - (new.deposits(is_a) - old.deposits(is_a)) + kept
         if after < before:
             raise RefusedError("loss", f"the state would leave {self.address} with {after} of {before}")
+        for lock in new.locks:
+            if lock not in old.locks:
+                self._check_price(entry.config.token, lock, now)
+
+    def _check_price(self, token: str, lock: Lock, now: int) -> None:
+        """Refuse a lock to this party that pays too little for its own secret, or leaves no time to reveal it: it would
+        be revealed all the same, and others be paid with it."""
+        price = self._store.price(lock.hash)
+        if price is None:
+            return
+        if token != price[0] or lock.amount < price[1]:
+            raise RefusedError(
+                "underpaid",
+                f"the lock pays {lock.amount} of token {token}, and its secret costs {price[1]} of {price[0]}",
+            )
+        if not self._may_show(lock, now):
+            raise RefusedError(
+                "deadline",
+                f"the lock's deadline {lock.deadline} leaves no time to reveal its secret: it is {now}, give more than "
+                f"{self.rules.reveal} s",
+            )
 
     def _judge_final(self, outcome: FinalState) -> None:
         key = outcome.channel_id
@@ -658,8 +714,7 @@ class Party(ChannelActor):
     def _worth(self, channel_id: bytes, lock: Lock, now: int) -> int:
         """What a lock of the agreed state is to this party: nothing it could lose may be counted as the other's."""
         secret = self._store.secret(lock.hash)
-        public = self._store.revealed(lock.hash)
-        is_paid = public is not None and public.time <= lock.deadline
+        is_paid = self._is_paid(lock)
         if lock.to_a == self._is_a(channel_id):
             if is_paid:
                 return lock.amount
@@ -670,10 +725,15 @@ class Party(ChannelActor):
             return 0
         return lock.amount
 
-    def _pays_on(self, lock: Lock, incoming: bytes) -> bool:
-        """Whether this party has promised a payment for the same secret over another channel."""
-        for key, entry in self.follower.states.items():
-            if key == incoming or entry.facts.status == "closed":
+    def _is_paid(self, lock: Lock) -> bool:
+        """Whether the secret of a lock was revealed on L1 in time."""
+        public = self._store.revealed(lock.hash)
+        return public is not None and public.time <= lock.deadline
+
+    def _pays_on(self, lock: Lock, *besides: bytes) -> bool:
+        """Whether this party has promised a payment for the same secret over a channel that is none of these."""
+        for key, entry in list(self.follower.states.items()):
+            if key in besides or entry.facts.status == "closed":
                 continue
             agreed, _, _ = self._store.agreed(key)
             pending = self._store.pending(key)
@@ -708,7 +768,11 @@ class Party(ChannelActor):
                     self._write_closing(entry, now, report)
                     self._write_secrets(entry, now, report)
         if self._settled_at != self.follower.changes:
-            tokens = {entry.config.token for entry in self.follower.states.values()}
+            tokens = {
+                entry.config.token
+                for entry in self.follower.states.values()
+                if self._store.is_closing(entry.id) or self._trusts(entry.config.token, entry.id)
+            }
             self._write_settlements(report, self.channels.state_channel, tokens)
             self._settled_at = self.follower.changes
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from layer2.chain.signer import LocalSigner, Signer
-from layer2.channels.actor import ChannelActor, StepReport
+from layer2.channels.actor import DEPOSIT, ChannelActor, StepReport
 from layer2.channels.contracts import Channels
 from layer2.channels.errors import ChannelError
 from layer2.channels.signing import ETH, ZERO_ADDRESS, is_signed_by, sign
@@ -22,7 +22,6 @@ from layer2.channels.vouchers import ChannelConfig, SignedClose, SignedVoucher, 
 from layer2.crypto.addresses import int_to_address
 from layer2.crypto.eip712 import address_of
 
-DEPOSIT: Final = "deposit"
 START: Final = "start withdrawal"
 FINISH: Final = "finish withdrawal"
 CANCEL: Final = "cancel withdrawal"
@@ -357,7 +356,12 @@ class Payer(ChannelActor):
         self._write_withdrawals(now, report)
         # After a withdrawal or a closing, whoever sent it, and once after each start.
         if self._settled_at != self.follower.changes:
-            tokens = {entry.config.token for entry in self.follower.hub.values()}
+            withdrawing = self._store.withdrawing()
+            tokens = {
+                entry.config.token
+                for entry in self.follower.hub.values()
+                if entry.id in withdrawing or self._trusts(entry.config.token, entry.id)
+            }
             self._write_settlements(report, self.channels.hub, tokens)
             self._settled_at = self.follower.changes
 

@@ -26,7 +26,7 @@ def play(stage: ChannelStage) -> Ending:
     tell.say("Alice has deposited 100 USDC into one, Carol 100 USDC into the other; who closes alone waits for 6 hours")
 
     tell.step(f"Alice pays Bob {usdc(AMOUNT)} over Carol")
-    hash_ = payee.new_secret()
+    hash_ = payee.new_secret(AMOUNT, stage.usdc)
     deadline = stage.dev.now + DAY
     stage.talk(payer, middle, payer.lock(incoming.id, AMOUNT, hash_, deadline))
     tell.say("Bob makes a secret. Alice locks the money: it is Carol's if the secret is public within a day")

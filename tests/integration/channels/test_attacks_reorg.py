@@ -215,7 +215,7 @@ def test_a_reorg_takes_a_secret_away(world: ChannelWorld) -> None:
     with world.party(world.alice) as alice, world.party(world.bob) as bob:
         alice.step()
         bob.step()
-        hash_ = bob.new_secret()
+        hash_ = bob.new_secret(1)
         talk(alice.lock(config.id, 10, hash_, alice._now() + DAY), bob, alice)
         alice.close(config.id)
         alice.run_until_idle()

@@ -6,11 +6,14 @@ from dataclasses import replace
 import pytest
 
 from layer2.actors.errors import RefusedError
+from layer2.chain.coder import coder
+from layer2.chain.deploying import deploy_contract
 from layer2.channels.errors import ChannelError, MalformedError
 from layer2.channels.messages import Proposal, Refusal, Signature
 from layer2.channels.party import Party
+from layer2.channels.signing import ETH
 from layer2.channels.states import FinalState, Lock, SignedState, State, StateChannelConfig, secret_hash
-from tests.support.channel_world import HOUR, UNIT, ChannelWorld, balances, talk
+from tests.support.channel_world import HOUR, SALT, UNIT, ChannelWorld, balances, talk
 
 
 @pytest.fixture
@@ -242,14 +245,14 @@ def test_attack_money_moved_into_a_lock_that_runs_out(
     world: ChannelWorld, config: StateChannelConfig, ann: Party, ben: Party
 ) -> None:
     """Bob knows the secret, but could be too late to show it: a new lock counts nothing in what he is offered."""
-    hash_ = ben.new_secret()
+    hash_ = ben.new_secret(1)
     deadline = ann._now() + 20
     state = State(config.id, 1, 100, 100, 100, 0, (Lock(100, deadline, False, hash_),))
     refused(ben, Proposal(state), "loss")
 
 
 def test_attack_one_secret_for_two_locks(config: StateChannelConfig, ann: Party, ben: Party) -> None:
-    hash_ = ben.new_secret()
+    hash_ = ben.new_secret(1)
     locks = (Lock(10, ann._now() + HOUR, False, hash_), Lock(20, ann._now() + HOUR, False, hash_))
     refused(ben, Proposal(State(config.id, 1, 100, 100, 70, 100, locks)), "same_hash")
 
@@ -258,7 +261,7 @@ def test_attack_one_secret_for_two_locks(config: StateChannelConfig, ann: Party,
 
 
 def test_a_lock_is_paid(config: StateChannelConfig, ann: Party, ben: Party) -> None:
-    hash_ = ben.new_secret()
+    hash_ = ben.new_secret(1)
     talk(ann.lock(config.id, 40, hash_, ann._now() + 2 * HOUR), ben, ann)
     assert balances(ben, config) == (60, 100)
     with pytest.raises(ChannelError, match=r"the secret of lock \w* is not known"):
@@ -273,7 +276,7 @@ def test_the_secret_alone_is_not_enough_after_the_deadline(
     world: ChannelWorld, config: StateChannelConfig, ann: Party, ben: Party
 ) -> None:
     """At the deadline it still is."""
-    hash_ = ben.new_secret()
+    hash_ = ben.new_secret(1)
     deadline = ann._now() + 2 * HOUR
     talk(ann.lock(config.id, 40, hash_, deadline), ben, ann)
     unlock = ben.unlock(config.id, hash_)
@@ -288,7 +291,7 @@ def test_the_secret_alone_is_not_enough_after_the_deadline(
 
 
 def test_attack_a_lock_is_taken_without_its_secret(config: StateChannelConfig, ann: Party, ben: Party) -> None:
-    hash_ = ben.new_secret()
+    hash_ = ben.new_secret(1)
     talk(ann.lock(config.id, 40, hash_, ann._now() + 2 * HOUR), ben, ann)
     refused(ann, Proposal(State(config.id, 2, 100, 100, 60, 140)), "loss")
     refused(ann, Proposal(State(config.id, 2, 100, 100, 60, 140), (b"\5" * 32,)), "loss")
@@ -298,7 +301,7 @@ def test_attack_a_lock_is_taken_without_its_secret(config: StateChannelConfig, a
 def test_attack_a_lock_is_taken_back_from_who_knows_the_secret(
     config: StateChannelConfig, ann: Party, ben: Party
 ) -> None:
-    hash_ = ben.new_secret()
+    hash_ = ben.new_secret(1)
     talk(ann.lock(config.id, 40, hash_, ann._now() + 2 * HOUR), ben, ann)
     refused(ben, Proposal(State(config.id, 2, 100, 100, 100, 100)), "loss")
     talk(ben.cancel(config.id, hash_), ann, ben)  # but Bob may give it back
@@ -309,7 +312,7 @@ def test_a_lock_goes_back_after_its_deadline(
     world: ChannelWorld, config: StateChannelConfig, ann: Party, ben: Party
 ) -> None:
     """Only when the last block that Bob has read is later than the deadline: the secret could be in one before."""
-    hash_ = ben.new_secret()
+    hash_ = ben.new_secret(1)
     deadline = ann._now() + 2 * HOUR
     talk(ann.lock(config.id, 40, hash_, deadline), ben, ann)
     ben.rules = replace(ben.rules, reveal=0)
@@ -343,6 +346,62 @@ def test_locks_that_cannot_be(config: StateChannelConfig, ann: Party, ben: Party
         ann.propose_final(config.id)
 
 
+def test_attack_a_secret_is_bought_for_less(
+    world: ChannelWorld, config: StateChannelConfig, ann: Party, ben: Party
+) -> None:
+    """Alice is in the middle: another has locked 40 for her, with the hash that Bob gave out for 40. She locks less for
+    him, or in another token, and he would reveal the secret before the deadline."""
+    hash_ = ben.new_secret(40)
+    deadline = ann._now() + 2 * HOUR
+    refused(ben, ann.lock(config.id, 39, hash_, deadline), "underpaid")
+    tokens = world.open_state(world.alice, world.bob, (0, 0), token=world.usdc)
+    call = world.channels.state_deposit_call(tokens, True, 100)
+    world.send(world.alice, coder("TestUSDC").encode("approve", world.deployment.state_channel, 100), world.usdc)
+    world.send(world.alice, call, world.deployment.state_channel)
+    ann.step()
+    ben.step()
+    refused(ben, ann.lock(tokens.id, 40, hash_, deadline), "underpaid")
+
+
+def test_the_price_of_a_secret(config: StateChannelConfig, ann: Party, ben: Party) -> None:
+    hash_ = ben.new_secret(40)
+    talk(ann.lock(config.id, 40, hash_, ann._now() + 2 * HOUR), ben, ann)
+    assert ben.due() == [(config.id, hash_)]
+    for amount in (0, 2**128):
+        with pytest.raises(ChannelError, match=f"a secret cannot be sold for {amount}"):
+            ben.new_secret(amount)
+
+
+def test_attack_a_lock_that_leaves_no_time_to_reveal(config: StateChannelConfig, ann: Party, ben: Party) -> None:
+    """Bob would reveal at once; whoever keeps his transaction waiting would have the secret for nothing."""
+    hash_ = ben.new_secret(40)
+    now = ann._now()
+    refused(ben, Proposal(State(config.id, 1, 100, 100, 60, 100, (Lock(40, now + HOUR, False, hash_),))), "deadline")
+    talk(ann.lock(config.id, 40, hash_, now + HOUR + 1), ben, ann)
+    assert ben.state(config.id).locks
+
+
+def test_attack_a_secret_is_shown_too_late(
+    world: ChannelWorld, config: StateChannelConfig, ann: Party, ben: Party
+) -> None:
+    """When so little time is left, the secret goes to L1: the other party could take it, and wait for the deadline."""
+    hash_ = ben.new_secret(40)
+    deadline = ann._now() + 2 * HOUR
+    talk(ann.lock(config.id, 40, hash_, deadline), ben, ann)
+    world.anvil.request("evm_setNextBlockTimestamp", deadline - HOUR - 1)
+    world.anvil.mine()
+    assert ben.due() == [(config.id, hash_)]
+    world.anvil.request("evm_setNextBlockTimestamp", deadline - HOUR)
+    world.anvil.mine()
+    assert ben.due() == []
+    with pytest.raises(ChannelError, match=f"ends at {deadline}: too late to show its secret"):
+        ben.unlock(config.id, hash_)
+    ben.run_until_idle()
+    assert ben.due() == [(config.id, hash_)]
+    talk(ben.unlock(config.id, hash_), ann, ben)
+    assert balances(ann, config) == (60, 140)
+
+
 # -------------------------------------------------------------------- over a middle party
 
 
@@ -365,7 +424,7 @@ def hops(
     config: StateChannelConfig, second: StateChannelConfig, ann: Party, ben: Party, cleo: Party, fee: int = 2
 ) -> bytes:
     """Alice pays Carol 40 less Bob's fee, if Carol shows a secret. Returns its hash."""
-    hash_ = cleo.new_secret()
+    hash_ = cleo.new_secret(30)
     talk(ann.lock(config.id, 40, hash_, ann._now() + 6 * HOUR), ben, ann)
     talk(ben.forward(config.id, hash_, second.id, fee), cleo, ben)
     return hash_
@@ -425,7 +484,7 @@ def test_attack_the_first_hop_is_taken_back_while_the_second_is_open(
 def test_attack_the_first_hop_is_taken_back_while_the_second_is_proposed(
     config: StateChannelConfig, second: StateChannelConfig, ann: Party, ben: Party, cleo: Party
 ) -> None:
-    hash_ = cleo.new_secret()
+    hash_ = cleo.new_secret(30)
     talk(ann.lock(config.id, 40, hash_, ann._now() + 6 * HOUR), ben, ann)
     proposal = ben.forward(config.id, hash_, second.id)
     refused(ben, Proposal(State(config.id, 2, 100, 100, 100, 100)), "loss")
@@ -436,7 +495,7 @@ def test_attack_the_first_hop_is_taken_back_while_the_second_is_proposed(
 def test_what_cannot_be_paid_on(
     config: StateChannelConfig, second: StateChannelConfig, ann: Party, ben: Party, cleo: Party
 ) -> None:
-    hash_ = cleo.new_secret()
+    hash_ = cleo.new_secret(30)
     with pytest.raises(ChannelError, match=r"no lock 0x\w* pays"):
         ben.forward(config.id, hash_, second.id)
     answer = ben.receive(ann.lock(config.id, 40, hash_, ann._now() + 2 * HOUR + 1))
@@ -455,10 +514,44 @@ def test_what_cannot_be_paid_on(
     talk(give_up, ann, ben)
 
 
+def test_attack_one_lock_pays_for_two(
+    world: ChannelWorld,
+    config: StateChannelConfig,
+    second: StateChannelConfig,
+    ann: Party,
+    ben: Party,
+    cleo: Party,
+) -> None:
+    """Bob pays on over one channel, and is asked to do it again over another: whether Carol has been paid or not."""
+    third = world.open_state(world.bob, world.carol, salt=b"\3" * 32)
+    ben.step()
+    cleo.step()
+    hash_ = hops(config, second, ann, ben, cleo)
+    with pytest.raises(ChannelError, match="is paid on or due already"):
+        ben.forward(config.id, hash_, third.id)
+    talk(cleo.unlock(second.id, hash_), ben, cleo)
+    with pytest.raises(ChannelError, match="is paid on or due already"):
+        ben.forward(config.id, hash_, third.id)
+
+
+def test_attack_paid_on_in_another_token(
+    world: ChannelWorld, config: StateChannelConfig, ann: Party, ben: Party
+) -> None:
+    """40 wei do not pay for 40 of a token."""
+    tokens = world.open_state(world.carol, world.bob, (0, 0), token=world.usdc)
+    world.send(world.bob, coder("TestUSDC").encode("approve", world.deployment.state_channel, 100), world.usdc)
+    world.send(world.bob, world.channels.state_deposit_call(tokens, False, 100), world.deployment.state_channel)
+    ben.step()
+    hash_ = b"\1" * 32
+    talk(ann.lock(config.id, 40, hash_, ann._now() + 6 * HOUR), ben, ann)
+    with pytest.raises(ChannelError, match=f"the lock is of token {ETH}, and channel 0x{tokens.id.hex()} of"):
+        ben.forward(config.id, hash_, tokens.id)
+
+
 def test_too_little_time_to_pay_on(
     config: StateChannelConfig, second: StateChannelConfig, ann: Party, ben: Party, cleo: Party
 ) -> None:
-    hash_ = cleo.new_secret()
+    hash_ = cleo.new_secret(30)
     talk(ann.lock(config.id, 40, hash_, ann._now() + 2 * HOUR), ben, ann)
     with pytest.raises(ChannelError, match="is past or too far ahead"):
         ben.forward(config.id, hash_, second.id)
@@ -553,7 +646,7 @@ def test_attack_an_old_state_is_answered(
 def test_locks_when_a_channel_closes(world: ChannelWorld, config: StateChannelConfig, ann: Party, ben: Party) -> None:
     """Bob shows his secret at once; the other lock is waited for."""
     deadline = ann._now() + 30 * HOUR
-    mine, other = ben.new_secret(), b"\1" * 32
+    mine, other = ben.new_secret(1), b"\1" * 32
     talk(ann.lock(config.id, 40, mine, deadline), ben, ann)
     talk(ann.lock(config.id, 5, other, deadline), ben, ann)
     ann.close(config.id)
@@ -568,6 +661,23 @@ def test_locks_when_a_channel_closes(world: ChannelWorld, config: StateChannelCo
     ann.run_until_idle()
     outcome = ann.entry(config.id).facts.outcome
     assert (outcome.amount_a, outcome.amount_b) == (60, 140)
+
+
+def test_attack_a_strangers_token_is_not_called(world: ChannelWorld, ann: Party) -> None:
+    """Anybody can open a channel for Alice in a token of their own, and close it: she does not pay for what that does,
+    unless she closes it herself."""
+    contract = world.deployment.state_channel
+    token, _ = deploy_contract(world.chain, world.carol, "SpoiltToken", 0)
+    world.send(world.carol, coder("SpoiltToken").encode("mint", world.carol.address, 10), token)
+    config = StateChannelConfig(world.carol.address, world.alice.address, token, HOUR, SALT)
+    world.send(world.carol, world.channels.state_deposit_call(config, False, 10), contract)
+    initial = SignedState(State.initial(config.id), b"", b"")
+    world.send(world.carol, world.channels.start_close_call(config, initial), contract)
+    ann.step()
+    world.anvil.warp(HOUR + 1)
+    moves = [move.purpose for report in ann.run_until_idle() for move in report.settled]
+    assert moves == ["finish close"]
+    assert world.owed(world.alice, token) == 10
 
 
 def test_who_was_away_is_told(world: ChannelWorld, config: StateChannelConfig, ann: Party, ben: Party) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from layer2.actors.errors import StoreError
+from layer2.chain.coder import coder
+from layer2.chain.deploying import deploy_contract
 from layer2.channels.errors import ChannelError, MalformedError
 from layer2.channels.payer import Payer
 from layer2.channels.signing import ETH
@@ -197,6 +199,24 @@ def test_withdraws(world: ChannelWorld, payer: Payer) -> None:
     with pytest.raises(ChannelError, match="is empty: there is nothing to withdraw"):
         payer.withdraw(key)
     assert payer.step().is_idle
+
+
+def test_attack_a_strangers_token_is_not_called(world: ChannelWorld, payer: Payer) -> None:
+    """Anybody can open a channel in Alice's name in a token of their own, and close it as its payee: she does not pay
+    for what that token does, unless she asks for the money."""
+    token, _ = deploy_contract(world.chain, world.bob, "SpoiltToken", 0)
+    world.send(world.bob, coder("SpoiltToken").encode("mint", world.bob.address, 20), token)
+    config = world.open(10, world.bob, token=token)
+    world.send(world.bob, world.channels.close_call(config, 0, b"", b""))
+    assert world.channels.owed(world.deployment.hub, world.alice.address, token) == 10
+    assert not [move for report in payer.run_until_idle() for move in report.settled]
+    world.open(10, world.bob, token=token)
+    payer.step()
+    payer.withdraw(config.id)
+    payer.run_until_idle()
+    world.anvil.warp(DAY + 1)
+    payer.run_until_idle()
+    assert payer.channels.held(world.alice.address, token) == 20
 
 
 def test_changes_its_mind(world: ChannelWorld, payer: Payer) -> None:
