@@ -6,6 +6,7 @@ May import everything but scripts.
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,6 +19,9 @@ from layer2.channels.vouchers import MIN_WITHDRAW_DELAY, SignedClose, SignedVouc
 
 MAX_ANSWER: Final = 16 << 20
 """Bytes of the largest answer that is read."""
+
+MAX_JSON: Final = 16 * 1024
+"""Bytes of the longest answer in which terms, errors and closings are looked for."""
 
 
 class FetchError(ChannelError):
@@ -193,10 +197,10 @@ class PayingClient:
                 f"no service answers at {url} ({type(error).__name__}): check the address; a payment that was signed "
                 "is sent again when you fetch it again"
             ) from error
-        try:
-            raw = json.loads(body)
-        except (ValueError, RecursionError):
-            raw = None
+        raw = None
+        if len(body) <= MAX_JSON:
+            with suppress(ValueError, RecursionError):
+                raw = json.loads(body)
         return _Answer(status, bytes(body), kind, raw if isinstance(raw, dict) else {})
 
 

@@ -5,13 +5,16 @@ May import what is signed.
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from layer2.channels.errors import MalformedError
 from layer2.channels.signing import SIGNATURE_BYTES, check_bytes, parse_bytes
 from layer2.channels.states import FinalState, State
 
-MAX_SECRETS = 16
+MAX_SECRETS: Final = 16
+
+MAX_MESSAGE: Final = 16 * 1024
+"""Characters of a message; sixteen locks and secrets take a third of it."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ def message_to_json(message: Message) -> str:
 
 def message_from_json(text: str) -> Message:
     """The inverse of `message_to_json`. Raises MalformedError for anything else."""
+    if len(text) > MAX_MESSAGE:
+        raise MalformedError(f"the message has {len(text)} characters: at most {MAX_MESSAGE} are read")
     try:
         raw = json.loads(text)
     except (ValueError, RecursionError) as error:
