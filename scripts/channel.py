@@ -258,6 +258,7 @@ def claim(
 @click.option(
     "--claim-at", help="Claim as soon as this much is unclaimed in a channel.  [default: on withdrawals only]"
 )
+@click.option("--dust", default="0", show_default=True, help="Claim nothing that is as little: the gas costs more.")
 @click.option(
     "--confirmations", type=click.IntRange(0), help="Blocks above a deposit.  [default: 12, 0 on local chains]"
 )
@@ -273,6 +274,7 @@ def serve(
     token_name: str,
     min_withdraw_delay: int,
     claim_at: str | None,
+    dust: str,
     confirmations: int | None,
     host: str,
     port: int,
@@ -290,7 +292,8 @@ def serve(
         raise click.UsageError("--interval must be more than 0")
     token = channels.token(token_name)
     address = token.address or ETH
-    rules = PayeeRules(frozenset({address}), min_withdraw_delay, None if claim_at is None else token.parse(claim_at))
+    least = None if claim_at is None else token.parse(claim_at)
+    rules = PayeeRules(frozenset({address}), min_withdraw_delay, least, dust=token.parse(dust))
     path = database or database_path("payee", channels, signer)
     options = ServeOptions(path, host, port, interval, address, token.parse(price), files, confirmations)
     run_service(channels, signer, rules, options, say=click.echo)

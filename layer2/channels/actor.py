@@ -201,11 +201,11 @@ class ChannelActor:
         known = (ETH, *(one.address for one in self.channels.deployment.tokens))
         return token in known or bool(self._actor_store.letters(DEPOSIT, channel_id.hex()))
 
-    def _write_settlements(self, report: StepReport, contract: str, tokens: Iterable[str]) -> None:
-        """Write letters that have paid out what a contract owes this account."""
+    def _write_settlements(self, report: StepReport, contract: str, tokens: Iterable[str], dust: int = 0) -> None:
+        """Write letters that have paid out what a contract owes this account, if it is more than dust."""
         for token in sorted(tokens):
             reference = f"{token} of {contract}"
-            if self.channels.owed(contract, self.address, token) and not self._is_open(SETTLE, reference):
+            if self.channels.owed(contract, self.address, token) > dust and not self._is_open(SETTLE, reference):
                 self._write(report, SETTLE, reference, contract, self.channels.settle_call(self.address, token))
 
 

@@ -133,6 +133,8 @@ class Desk:
                 return
 
     def _take(self, group: list[tuple[Offer, Future[Accepted]]]) -> None:
+        # Whoever has gone away meanwhile gets nothing, so does not pay.
+        group = [(offer, future) for offer, future in group if future.set_running_or_notify_cancel()]
         try:
             answers = self._payee.accept_many([offer for offer, _ in group])
         except Exception as error:  # nothing was stored, so nothing was taken

@@ -88,13 +88,15 @@ class PayeeRules:
 
     tokens: addresses, 0 is ETH. withdraw_delay: least delay of withdrawals in seconds. claim_at: what has to be
     unclaimed in a channel, in smallest units, to be claimed without a reason; None never does. settle: also have what
-    was claimed paid out.
+    was claimed paid out. dust: what is left where it is, as the gas would cost more: strangers can make a payee claim
+    as often as they like, by withdrawing.
     """
 
     tokens: frozenset[str] = frozenset({ETH})
     withdraw_delay: int = DEFAULT_WITHDRAW_DELAY
     claim_at: int | None = None
     settle: bool = True
+    dust: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,7 +351,7 @@ class Payee(ChannelActor):
                 if entry is None or best.amount <= under_way.get(key, 0):
                     continue
                 unclaimed, after = due(entry, best.amount), entry.facts.withdrawable_after
-                if not unclaimed:
+                if unclaimed <= self.rules.dust and key not in wanted:
                     continue
                 if after and after < now:
                     report.warnings.append(
@@ -360,7 +362,7 @@ class Payee(ChannelActor):
         self._write_claims(report, claims)
         # After anybody's claim or closing, and once after each start.
         if self.rules.settle and self._settled_at != self.follower.changes:
-            self._write_settlements(report, self.channels.hub, self.rules.tokens)
+            self._write_settlements(report, self.channels.hub, self.rules.tokens, self.rules.dust)
             self._settled_at = self.follower.changes
 
     def _is_worth_it(self, unclaimed: int) -> bool:

@@ -252,6 +252,32 @@ def test_the_desk_stores_many_at_once(world: ChannelWorld, monkeypatch: pytest.M
         assert groups == [1, 5]
 
 
+def test_who_goes_away_does_not_pay(world: ChannelWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And does not stop the desk for the others."""
+    config = world.open(100)
+    with world.payee() as payee:
+        payee.step()
+        entered, go_on = threading.Event(), threading.Event()
+        accept = payee.accept_many
+
+        def slow(offers: list[Offer]) -> object:
+            entered.set()
+            go_on.wait(30)
+            return accept(offers)
+
+        monkeypatch.setattr(payee, "accept_many", slow)
+        with Desk(payee) as desk:
+            first = desk.hand_in(Offer(world.voucher(config, 1)))
+            entered.wait(30)
+            gone = desk.hand_in(Offer(world.voucher(config, 50)))
+            assert gone.cancel()
+            assert not first.cancel()
+            last = desk.hand_in(Offer(world.voucher(config, 3)))
+            go_on.set()
+            assert (first.result(30).amount, last.result(30).amount) == (1, 3)
+        assert payee.best(config.id).amount == 3
+
+
 def test_what_cannot_be_stored_is_not_taken(world: ChannelWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     config = world.open(100)
     with world.payee() as payee, Desk(payee) as desk:

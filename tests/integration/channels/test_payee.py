@@ -280,6 +280,36 @@ def test_claims_what_is_worth_it_and_is_paid_out(world: ChannelWorld) -> None:
         assert 0 < before + 10**15 - world.chain.balance(world.bob.address) < 10**15
 
 
+@pytest.mark.parametrize(("amount", "is_claimed"), [(100, False), (101, True)])
+def test_attack_withdrawals_that_make_the_payee_claim_dust(world: ChannelWorld, amount: int, is_claimed: bool) -> None:
+    """A claim costs the payee gas, a voucher over 1 wei costs its payer nothing."""
+    config = world.open(1000)
+    nonce = world.nonce(world.bob)
+    with world.payee(dust=100) as payee:
+        payee.step()
+        payee.accept(world.voucher(config, amount))
+        world.send(world.alice, world.channels.withdrawal_call("start", config))
+        payee.run_until_idle()
+        assert world.nonce(world.bob) == nonce + (2 if is_claimed else 0)
+        payee.claim()  # by its own wish it does
+        payee.run_until_idle()
+        assert world.facts(config).released == amount
+
+
+def test_attack_a_stranger_claims_dust_for_the_payee(world: ChannelWorld) -> None:
+    """What the hub owes it then is not worth a transaction either."""
+    config = world.open(1000)
+    nonce = world.nonce(world.bob)
+    with world.payee(dust=100) as payee:
+        payee.step()
+        world.send(world.carol, world.channels.claim_call([(config, world.voucher(config, 100))]))
+        payee.run_until_idle()
+        assert world.nonce(world.bob) == nonce
+        world.send(world.carol, world.channels.claim_call([(config, world.voucher(config, 101))]))
+        payee.run_until_idle()
+        assert world.nonce(world.bob) == nonce + 1
+
+
 def test_claims_in_batches(world: ChannelWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("layer2.channels.actor.CLAIMS_PER_CALL", 2)
     configs = [world.open(100, salt=bytes([number]) * 32) for number in range(5)]
