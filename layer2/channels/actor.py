@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from layer2.actors.errors import RefusedError
 from layer2.actors.outbox import Fate, Outbox
 from layer2.actors.stepping import run_until_idle
 from layer2.chain.connection import LOCAL_CHAIN_IDS, BlockRef
@@ -24,6 +25,10 @@ from layer2.channels.vouchers import ChannelConfig, SignedVoucher
 DEPOSIT: Final = "deposit"
 CLAIM: Final = "claim"
 SETTLE: Final = "settle"
+
+STALE_AFTER: Final = 600
+"""Seconds after which what was read of L1 is too old to take a payment by: less than every delay and period, so that
+a withdrawal or a closing that has begun since is still answered in time."""
 
 CLAIMS_PER_CALL: Final = 50
 """Vouchers in one `claimMany`, about a million gas."""
@@ -96,8 +101,9 @@ class ChannelActor:
         self._checkpoint = checkpoint
         store.bind(f"{self.ROLE} {signer.address} of {channels.name}")
         self.follower = ChannelFollower(
-            channels, store, wants_hub=wants_hub, wants_state=wants_state, confirmations=confirmations
+            channels, store, wants_hub=wants_hub, wants_state=wants_state, confirmations=confirmations, clock=clock
         )
+        self._clock = clock
         self._outbox = Outbox(
             channels.chain,
             store,
@@ -132,6 +138,14 @@ class ChannelActor:
         """Step until there is nothing to do and nothing waits to be mined. Raises ChannelError after `timeout` s."""
         is_local = self.channels.deployment.chain_id in LOCAL_CHAIN_IDS
         return run_until_idle(self.step, timeout, ChannelError, 0.02 if is_local else 2)
+
+    def _check_synced(self) -> None:
+        """Raises RefusedError when L1 was not read lately: the other side could have taken its money back since."""
+        synced = self.follower.synced
+        if synced is None or self._clock() - synced > STALE_AFTER:
+            raise RefusedError(
+                "not_synced", f"{self.address} has not read L1 for too long to take this: try again when it has"
+            )
 
     def _act(self, now: int, report: StepReport) -> None:
         """Write what can be written now. now: the time of L1's head, seconds since 1970."""

@@ -100,7 +100,7 @@ class PayingClient:
                 return Fetched(answer.status, answer.body, answer.content_type, payment)
             code, message = _problem(answer)
             best = answer.json.get("best")
-            if code == "unknown_channel" and time.monotonic() < deadline:
+            if code in ("unknown_channel", "not_synced") and time.monotonic() < deadline:
                 time.sleep(0.2)
                 self._payer.step()
             elif code == "stale_voucher" and isinstance(best, str) and not has_caught_up:

@@ -3,6 +3,7 @@
 May import `layer2.chain`, `layer2.actors.reading` and the store.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -55,11 +56,13 @@ class ChannelFollower:
         wants_state: Callable[[StateChannelConfig], bool] = lambda config: False,
         confirmations: int | None = None,
         max_range: int = 2000,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Takes up where the database left off.
 
         wants_hub, wants_state: which channels to know of; always the same ones for a database. confirmations: blocks
-        above one before it counts, `default_confirmations` unless given. max_range: see `LogReader`.
+        above one before it counts, `default_confirmations` unless given. max_range: see `LogReader`. clock: seconds
+        since 1970.
         Raises ChainError when the node does not answer.
         """
         self.channels = channels
@@ -79,6 +82,9 @@ class ChannelFollower:
         self.states: dict[bytes, StateEntry] = {}
         self.changes = 0
         """How often something was found: what was decided before may have to be decided anew."""
+        self.synced: float | None = None
+        """When `sync` was last done, by the clock. None before the first time, and while a reorg is read."""
+        self._clock = clock
         self._load()
 
     @property
@@ -95,6 +101,7 @@ class ChannelFollower:
         while True:
             reading, page = self._reader.read_page(self._apply)
             if reading.rewind_to is not None:
+                self.synced = None
                 self._load()
                 total = ChannelSync(rewound_to=reading.rewind_to)
             else:
@@ -104,6 +111,7 @@ class ChannelFollower:
             total.states |= page.states
             total.secrets |= page.secrets
             if reading.is_complete:
+                self.synced = self._clock()
                 return total
 
     def _load(self) -> None:

@@ -625,7 +625,8 @@ class Party(ChannelActor):
         return Signature(outcome, signature)
 
     def _check_can_sign(self, channel_id: bytes) -> None:
-        """Raises RefusedError once nothing may be signed any more."""
+        """Raises RefusedError once nothing may be signed any more, and as long as L1 was not read."""
+        self._check_synced()
         status = self.entry(channel_id).facts.status
         ending = self._store.ending(channel_id)
         if status != "open":

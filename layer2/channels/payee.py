@@ -216,6 +216,7 @@ class Payee(ChannelActor):
         if before is not None and amount == before.amount and offer.reference == before.reference:
             self._check_signature(entry, signed)
             return Accepted(key, amount, 0, True)
+        self._check_synced()
         if facts.withdrawable_after:
             raise RefusedError(
                 "withdrawal_pending",

@@ -231,6 +231,21 @@ def test_wrong_signatures(world: ChannelWorld, config: StateChannelConfig, ann: 
     assert isinstance(ann.receive(answer), Signature)
 
 
+def test_attack_closed_while_bob_was_away(
+    world: ChannelWorld, config: StateChannelConfig, ann: Party, ben: Party
+) -> None:
+    """Whoever has just started signs nothing by what the chain was once."""
+    proposal = ann.pay(config.id, 30)
+    ben.follower.synced = None
+    refused(ben, proposal, "not_synced")
+    with pytest.raises(RefusedError, match="has not read L1 for too long"):
+        ben.pay(config.id, 1)
+    initial = SignedState(State.initial(config.id), b"", b"")
+    world.send(world.alice, world.channels.start_close_call(config, initial), world.deployment.state_channel)
+    ben.step()
+    refused(ben, proposal, "not_open")
+
+
 def test_unknown_channels_and_strangers(world: ChannelWorld, ann: Party) -> None:
     foreign = world.open_state(world.bob, world.carol)
     ann.step()

@@ -80,7 +80,41 @@ def test_another_token(world: ChannelWorld) -> None:
         payee.step()
         refuses(payee, "foreign_token", world.voucher(config, 1))
     with world.payee(tokens=frozenset({world.usdc})) as payee:
+        payee.step()
         payee.accept(world.voucher(config, 1))
+
+
+def test_attack_withdrawn_while_the_payee_was_away(world: ChannelWorld) -> None:
+    """Bob's service comes back, and has not yet read that the channel is empty."""
+    config = world.open(100)
+    with world.payee() as payee:
+        payee.step()
+        payee.accept(world.voucher(config, 1))
+        payee.run_until_idle()
+    world.send(world.alice, world.channels.withdrawal_call("start", config))
+    world.anvil.warp(24 * HOUR + 1)
+    world.send(world.alice, world.channels.withdrawal_call("finish", config))
+    with world.payee() as payee:
+        refuses(payee, "not_synced", world.voucher(config, 100))
+        assert payee.accept(world.voucher(config, 1)).is_repeated
+        payee.step()
+        refuses(payee, "stale_voucher", world.voucher(config, 100))
+
+
+@pytest.mark.parametrize(("age", "is_taken"), [(600, True), (601, False)])
+def test_attack_vouchers_while_l1_is_out_of_sight(
+    world: ChannelWorld, monkeypatch: pytest.MonkeyPatch, age: int, is_taken: bool
+) -> None:
+    moment = [1000.0]
+    monkeypatch.setattr(world, "now", lambda: moment[0])
+    config = world.open(100)
+    with world.payee() as payee:
+        payee.step()
+        moment[0] += age
+        if is_taken:
+            payee.accept(world.voucher(config, 1))
+        else:
+            refuses(payee, "not_synced", world.voucher(config, 1))
 
 
 @pytest.mark.parametrize(("delay", "is_taken"), [(24 * HOUR - 1, False), (24 * HOUR, True)])
@@ -360,6 +394,7 @@ def test_a_signed_closing(world: ChannelWorld) -> None:
         assert payee.sign_close(config.id) == signed
         refuses(payee, "close_signed", world.voucher(config, 41))
     with world.payee(settle=False) as payee:
+        payee.step()
         refuses(payee, "close_signed", world.voucher(config, 41))
         world.send(world.carol, world.channels.signed_close_call(config, signed))
         assert world.channels.owed(world.deployment.hub, world.bob.address, ETH) == 40
