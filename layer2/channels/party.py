@@ -526,9 +526,11 @@ class Party(ChannelActor):
         outcome = message.outcome
         key = outcome.channel_id
         agreed, mine, _ = self._store.agreed(key)
-        # First of all: what a secret is worth does not depend on what comes with it.
+        # First of all: what a secret is worth does not depend on what comes with it. Only of locks that pay the other
+        # one: what pays this party would have to be revealed, at its own cost, however little it is.
         for secret in message.secrets:
-            if agreed.lock(secret_hash(secret)) is not None:
+            lock = agreed.lock(secret_hash(secret))
+            if lock is not None and lock.to_a != self._is_a(key):
                 self._store.add_secret(secret)
                 self._checkpoint("secret stored")
         if isinstance(outcome, FinalState):

@@ -378,6 +378,17 @@ def test_attack_a_secret_is_bought_for_less(
     refused(ben, ann.lock(tokens.id, 40, hash_, deadline), "underpaid")
 
 
+def test_attack_secrets_that_cost_more_to_reveal(
+    world: ChannelWorld, config: StateChannelConfig, ann: Party, ben: Party
+) -> None:
+    """Alice locks 1 wei for Bob and tells him the secret: he would pay for revealing it, as often as she likes."""
+    secret = b"\7" * 32
+    talk(ann.lock(config.id, 1, secret_hash(secret), ann._now() + HOUR), ben, ann)
+    refused(ben, Proposal(State(config.id, 2, 100, 100, 200, 0), (secret,)), "loss")
+    assert ben.due() == []
+    assert not ben.step().started
+
+
 def test_the_price_of_a_secret(config: StateChannelConfig, ann: Party, ben: Party) -> None:
     hash_ = ben.new_secret(40)
     talk(ann.lock(config.id, 40, hash_, ann._now() + 2 * HOUR), ben, ann)
