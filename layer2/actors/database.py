@@ -94,6 +94,12 @@ class Database:
     APPLICATION: ClassVar[int]
     """SQLite's application id: whose database this is."""
 
+    DAMAGED: ClassVar[str] = "restore or delete it"
+    """What a person can do with a database that cannot be read."""
+
+    OUTDATED: ClassVar[str] = "use the program that wrote it, or delete it; the state is rebuilt from L1"
+    """What a person can do with a database of another version."""
+
     def __init__(self, path: Path | str = ":memory:") -> None:
         """Opens or creates the database. Raises StoreError when it is in use, damaged, or another program's."""
         self.path = str(path)
@@ -115,17 +121,17 @@ class Database:
             application = self._db.execute("PRAGMA application_id").fetchone()[0]
         except (sqlite3.Error, OSError) as error:
             busy = "locked" in str(error)
-            remedy = "another process uses it; stop that one or name another file" if busy else "restore or delete it"
+            other = "another process uses it; stop that one or name another file"
+            remedy = other if busy else self.DAMAGED
             raise StoreError(f"database {self.path} cannot be opened ({error}): {remedy}") from error
-        if version not in (0, self.VERSION):
-            self._db.close()
-            raise StoreError(
-                f"database {self.path} has schema version {version}, this program needs {self.VERSION}: "
-                "use the program that wrote it, or delete it; the state is rebuilt from L1"
-            )
         if application != self.APPLICATION:
             self._db.close()
             raise StoreError(f"database {self.path} is that of an actor of another kind: name another file")
+        if version not in (0, self.VERSION):
+            self._db.close()
+            raise StoreError(
+                f"database {self.path} has schema version {version}, this program needs {self.VERSION}: {self.OUTDATED}"
+            )
 
     def close(self) -> None:
         """Close the connection; a transaction under way is rolled back."""

@@ -69,6 +69,7 @@ class PartyStore(ChannelStore):
     Never put an old copy of it in place: a party that closes with an old state loses everything.
     """
 
+    DAMAGED = "put no old copy in its place; ask the other parties of its channels to close"
     SCHEMA = _SCHEMA
     VERSION = 2
     APPLICATION = 0x4C325041

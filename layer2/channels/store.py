@@ -101,6 +101,8 @@ class ChannelStore(Database):
     """The database of an actor of channels. A subclass adds what only its actor knows."""
 
     BASE_SCHEMA = _SCHEMA
+    DAMAGED = "restore it; it holds what is not on L1"
+    OUTDATED = "use the program that wrote it; do not delete it, it holds what is not on L1"
 
     def _rewind(self, block: int) -> None:
         for table in ("hub_channels", "hub_facts", "state_channels", "state_facts", "revealed"):

@@ -1,6 +1,7 @@
 """What actors of channels store: facts with their blocks, vouchers, payments, states; and deployment files."""
 
 import json
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -164,6 +165,26 @@ def test_databases_of_other_roles(tmp_path: Path) -> None:
     for kind in (PayeeStore, PartyStore, WatchtowerStore):
         with pytest.raises(StoreError, match="another kind: name another file"):
             kind(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (PayeeStore, "restore it; it holds what is not on L1"),
+        (PartyStore, "put no old copy in its place; ask the other parties"),
+    ],
+)
+def test_nobody_is_told_to_throw_money_away(kind: type[PayeeStore | PartyStore], message: str, tmp_path: Path) -> None:
+    """Other actors' databases come back from L1; these do not, and an old copy of a party's costs everything."""
+    (tmp_path / "damaged").write_bytes(b"x" * 5000)
+    with pytest.raises(StoreError, match=message):
+        kind(tmp_path / "damaged")
+    kind(tmp_path / "old").close()
+    raw = sqlite3.connect(tmp_path / "old")
+    raw.execute("PRAGMA user_version = 99")
+    raw.close()
+    with pytest.raises(StoreError, match=r"version 99, .* do not delete it, it holds what"):
+        kind(tmp_path / "old")
 
 
 # -------------------------------------------------------------------- deployment files
