@@ -98,7 +98,8 @@ class GasBench:
         self._prover = prover
         self._say = say
         self._manager = StateManager(State.genesis(circuits.levels), rollup.deployment.domain)
-        self._keys = [PrivateKey.from_seed(number.to_bytes(32)) for number in range(1, ACCOUNTS + 1)]
+        # One more for the deposit at the end.
+        self._keys = [PrivateKey.from_seed(number.to_bytes(32)) for number in range(1, ACCOUNTS + 2)]
         self._owner = int(signer.address, 16)
 
     def run(self) -> GasReport:
