@@ -141,6 +141,19 @@ def test_attack_voucher_of_another_chain(paid, hub, chain, alice):
             paid.attempt("claim", 30, paid.voucher(30, chainId=chain_id))
 
 
+def test_attack_voucher_of_before_the_chain_split(paid, hub, chain, alice):
+    """The chain's id changes: the channel is still found, and its vouchers have to be signed anew."""
+    before = chain.chain_id
+    old, new = paid.voucher(30, chainId=before), paid.voucher(30, chainId=before + 1)
+    chain.provider.make_request("anvil_setChainId", [before + 1])
+    try:
+        with reverts(hub.InvalidSignature, signer=alice):
+            paid.attempt("claim", 30, old)
+        paid.attempt("claim", 30, new)
+    finally:
+        chain.provider.make_request("anvil_setChainId", [before])
+
+
 def test_attack_voucher_of_another_deployment(project, paid, hub, alice, bob):
     """The channel has the same id there."""
     there = Channel(alice.deploy(project.PaymentChannelHub), paid.config, alice, bob, alice)

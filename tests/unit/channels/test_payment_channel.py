@@ -182,6 +182,19 @@ def test_attack_voucher_of_another_chain(channel, chain, pay, attempt):
             attempt(channel, "claimPayment", 30, pay(channel, 30, chain_id=chain_id))
 
 
+def test_attack_voucher_of_before_the_chain_split(channel, chain, pay, attempt):
+    """The chain's id changes; what was signed before is of the other chain."""
+    before = chain.chain_id
+    old = pay(channel, 30, chain_id=before)
+    chain.provider.make_request("anvil_setChainId", [before + 1])
+    try:
+        with reverts(channel.InvalidSignature):
+            attempt(channel, "claimPayment", 30, old)
+        attempt(channel, "claimPayment", 30, pay(channel, 30, chain_id=before + 1))
+    finally:
+        chain.provider.make_request("anvil_setChainId", [before])
+
+
 def test_attack_hash_without_the_prefix(channel, chain, alice, attempt):
     """Signed as a transaction's hash would be, not as a message."""
     packed = bytes.fromhex(channel.address[2:]) + (30).to_bytes(32) + chain.chain_id.to_bytes(32)
