@@ -121,7 +121,7 @@ def test_the_database_of_another_rollup(world: OptimisticWorld) -> None:
 
 def test_the_database_of_the_zk_rollup(world: OptimisticWorld) -> None:
     Store(world.folder / "zk.sqlite").close()
-    with pytest.raises(StoreError, match="schema version"):
+    with pytest.raises(StoreError, match="an actor of another kind: name another file"):
         OptimisticStore(world.folder / "zk.sqlite")
 
 
