@@ -39,10 +39,10 @@ USDC: Final = TokenInfo(1, None, "USDC", 6)
 FEE: Final = 1000
 """0.001 USDC."""
 
-MAIN_TRANSFERS: Final = 13
-"""Transfers of the batch that is shown: more than two segments hold."""
+MAIN_TRANSFERS: Final = 12
+"""Transfers of the batch that is shown: two segments, which two cores prove at once."""
 
-SHAPES: Final = (1, 12, 24)
+SHAPES: Final = (1, 6, 12)
 """Transfers of the batches whose gas is fitted; they differ in segments and in how full these are."""
 
 
