@@ -82,12 +82,12 @@ class ChainCommand(ConnectedProviderCommand):
         """Connect, and run the command. Raises click's error when there is no node."""
         from requests import RequestException
 
-        network = ctx.params.get("network")
+        provider = ctx.params["network"]
         try:
             return super().invoke(ctx)
         except RequestException as error:
             # Those of the command itself are click's already.
-            name = getattr(network, "connection_str", None) or getattr(network, "network_choice", None) or network
+            name = provider.connection_str or provider.network_choice
             raise click.ClickException(
                 f"no node answers at {name}: start one (node_modules/.bin/anvil), or name another with --network"
             ) from error

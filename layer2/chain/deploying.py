@@ -14,7 +14,7 @@ from eth_utils.address import to_checksum_address
 from layer2.chain.artifacts import artifact
 from layer2.chain.coder import coder
 from layer2.chain.connection import LOCAL_CHAIN_IDS, Chain, Receipt
-from layer2.chain.deployment import Deployment, Token, code_hash, verify
+from layer2.chain.deployment import Deployed, Deployment, Token, code_hash, verify
 from layer2.chain.errors import DeploymentError, InsufficientFundsError
 from layer2.chain.sending import GAS_MARGIN_PERCENT, fees, send, send_raw
 from layer2.chain.signer import Signer, UnsignedTransaction
@@ -55,14 +55,6 @@ class RollupConfig:
                 raise DeploymentError(f"{name} is {value}: the contract takes {low} to {high}")
 
 
-@dataclass(frozen=True)
-class Deployed:
-    """What a deployment made: its description, and gas by contract."""
-
-    deployment: Deployment
-    gas: dict[str, int]
-
-
 def deploy(
     chain: Chain,
     signer: Signer,
@@ -72,7 +64,7 @@ def deploy(
     operator: str | None = None,
     with_test_token: bool | None = None,
     progress: Callable[[str], None] = lambda line: None,
-) -> Deployed:
+) -> Deployed[Deployment]:
     """Deploy everything and check the result.
 
     operator: who has priority in submitting batches, by default the signer. with_test_token: a 6-decimals token that

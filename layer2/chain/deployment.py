@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
 from eth_utils.address import is_checksum_address, to_checksum_address
 from eth_utils.crypto import keccak
@@ -21,10 +21,19 @@ from layer2.toolchain import PROJECT
 FOLDER: Final = PROJECT / "deploy"
 """Where `ape run deploy` writes and the other commands look."""
 
-FORMAT: Final = 1
-
 _ADDRESSES: Final = frozenset(
-    {"rollup", "registry", "verifier", "hasher", "state_transition", "cell_verifier", "operator", "address"}
+    {
+        "rollup",
+        "registry",
+        "verifier",
+        "hasher",
+        "state_transition",
+        "cell_verifier",
+        "operator",
+        "hub",
+        "state_channel",
+        "address",
+    }
 )
 
 
@@ -39,12 +48,55 @@ class Token:
 
 
 @dataclass(frozen=True)
-class Deployment:
+class DeploymentFile:
+    """What the deployment files of all kinds share: dataclasses with a field `tokens`."""
+
+    FORMAT: ClassVar[int | str]
+    """Tells the kinds apart."""
+    REMEDY: ClassVar[str] = "deploy again or restore it"
+    """What to do about a file of another format."""
+
+    def to_json(self) -> str:
+        """The file's text."""
+        return json.dumps({"format": self.FORMAT, **asdict(self)}, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "the deployment file") -> Self:
+        """The inverse of `to_json`. Raises DeploymentError, naming `where` and the field, for anything else."""
+        try:
+            raw = json.loads(text)
+        except ValueError as error:
+            raise DeploymentError(f"{where} is not JSON ({error}): deploy again or restore it") from error
+        if not isinstance(raw, dict) or raw.pop("format", None) != cls.FORMAT:
+            raise DeploymentError(f"{where} is not of format {cls.FORMAT!r}: {cls.REMEDY}")
+        listed = raw.pop("tokens", [])
+        values = _typed(cls, raw, where, {"tokens"})
+        if not isinstance(listed, list):
+            raise DeploymentError(f"{where}: tokens is no list; deploy again or restore it")
+        values["tokens"] = tuple(Token(**_typed(Token, token, f"{where}, tokens", set())) for token in listed)
+        return cls(**values)
+
+
+D = TypeVar("D", bound=DeploymentFile)
+
+
+@dataclass(frozen=True)
+class Deployed(Generic[D]):
+    """What a deployment made: its description, and gas by contract."""
+
+    deployment: D
+    gas: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Deployment(DeploymentFile):
     """Everything a client needs to know of one rollup; addresses in EIP-55 form, hashes in 0x hex, times in seconds.
 
     block: the block of the rollup's deployment. verifying_keys: SHA-256 of the verifying keys' file. *_code:
     keccak256 of the code at the address.
     """
+
+    FORMAT = 1
 
     chain_id: int
     block: int
@@ -74,26 +126,6 @@ class Deployment:
     def domain(self) -> int:
         """The domain that signatures and proofs of this rollup carry (docs/protocol.md §4.1)."""
         return domain(self.chain_id, self.rollup)
-
-    def to_json(self) -> str:
-        """The file's text."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str, where: str = "the deployment file") -> "Deployment":
-        """The inverse of `to_json`. Raises DeploymentError, naming `where` and the field, for anything else."""
-        try:
-            raw = json.loads(text)
-        except ValueError as error:
-            raise DeploymentError(f"{where} is not JSON ({error}): deploy again or restore it") from error
-        if not isinstance(raw, dict) or raw.pop("format", None) != FORMAT:
-            raise DeploymentError(f"{where} is not of format {FORMAT}: deploy again or restore it")
-        listed = raw.pop("tokens", [])
-        values = typed(cls, raw, where, {"tokens"})
-        if not isinstance(listed, list):
-            raise DeploymentError(f"{where}: tokens is no list; deploy again or restore it")
-        tokens = tuple(Token(**typed(Token, token, f"{where}, tokens", set())) for token in listed)
-        return cls(**values, tokens=tokens)
 
 
 def path_of(chain_id: int, folder: Path = FOLDER) -> Path:
@@ -203,7 +235,7 @@ def code_hash(code: bytes) -> str:
     return f"0x{keccak(code).hex()}"
 
 
-def typed(kind: Any, raw: Any, where: str, left_out: set[str]) -> dict[str, Any]:
+def _typed(kind: Any, raw: Any, where: str, left_out: set[str]) -> dict[str, Any]:
     """`raw` with exactly the fields of the dataclass `kind` but those left out, each of its type."""
     expected = {field.name: field.type for field in fields(kind) if field.name not in left_out}
     if not isinstance(raw, dict) or set(raw) != set(expected):

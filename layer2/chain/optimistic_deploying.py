@@ -11,7 +11,7 @@ from eth_utils.address import to_checksum_address
 from layer2.chain.coder import coder
 from layer2.chain.connection import LOCAL_CHAIN_IDS, Chain, Receipt
 from layer2.chain.deploying import MAX_QUOTA, MAX_TIME, deploy_contract
-from layer2.chain.deployment import Deployment, Token, code_hash, verify_code
+from layer2.chain.deployment import Deployed, Deployment, Token, code_hash, verify_code
 from layer2.chain.errors import DeploymentError
 from layer2.chain.optimistic_deployment import OptimisticDeployment, verify
 from layer2.chain.sending import send
@@ -58,14 +58,6 @@ class OptimisticConfig:
                 raise DeploymentError(f"{name} is {value}: the contract takes {low} to {high}")
 
 
-@dataclass(frozen=True)
-class OptimisticDeployed:
-    """What a deployment made: its description, and gas by contract."""
-
-    deployment: OptimisticDeployment
-    gas: dict[str, int]
-
-
 def deploy_optimistic(
     chain: Chain,
     signer: Signer,
@@ -75,7 +67,7 @@ def deploy_optimistic(
     shared: Deployment | None = None,
     with_test_token: bool | None = None,
     progress: Callable[[str], None] = lambda line: None,
-) -> OptimisticDeployed:
+) -> Deployed[OptimisticDeployment]:
     """Deploy everything and check the result.
 
     operator: who has priority in submitting batches, by default the signer; `batches.NOBODY` for no one. shared: the ZK
@@ -150,4 +142,4 @@ def deploy_optimistic(
         tokens=tokens,
     )
     verify(chain, deployment)
-    return OptimisticDeployed(deployment, gas)
+    return Deployed(deployment, gas)

@@ -3,28 +3,27 @@
 May import `layer2.chain` and `layer2.optimistic`.
 """
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from layer2.chain.connection import Chain
-from layer2.chain.deployment import FOLDER, Token, read_file, typed, verify_code, verify_views, write_file
-from layer2.chain.errors import DeploymentError
+from layer2.chain.deployment import FOLDER, DeploymentFile, Token, read_file, verify_code, verify_views, write_file
 from layer2.optimistic.signing import domain_separator
-
-FORMAT: Final = "optimistic 1"
 
 CONTRACTS: Final = ("rollup", "registry", "state_transition", "cell_verifier")
 
 
 @dataclass(frozen=True)
-class OptimisticDeployment:
+class OptimisticDeployment(DeploymentFile):
     """Everything a client needs to know of one optimistic rollup; addresses in EIP-55 form, times in seconds.
 
     block: the block of the rollup's deployment. operator: `batches.NOBODY` if nobody has priority. minimum_stake: wei.
     *_code: keccak256 of the code at the address, in 0x hex.
     """
+
+    FORMAT = "optimistic 1"
+    REMEDY = "name the file of an optimistic rollup, or deploy again"
 
     chain_id: int
     block: int
@@ -52,28 +51,6 @@ class OptimisticDeployment:
     def domain_separator(self) -> bytes:
         """The EIP-712 domain separator of this rollup's signatures (docs/optimistic.md §3)."""
         return domain_separator(self.chain_id, self.rollup)
-
-    def to_json(self) -> str:
-        """The file's text."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str, where: str = "the deployment file") -> Self:
-        """The inverse of `to_json`. Raises DeploymentError, naming `where` and the field, for anything else."""
-        try:
-            raw = json.loads(text)
-        except ValueError as error:
-            raise DeploymentError(f"{where} is not JSON ({error}): deploy again or restore it") from error
-        if not isinstance(raw, dict) or raw.pop("format", None) != FORMAT:
-            raise DeploymentError(
-                f"{where} is not of format {FORMAT!r}: name the file of an optimistic rollup, or deploy again"
-            )
-        listed = raw.pop("tokens", [])
-        values = typed(cls, raw, where, {"tokens"})
-        if not isinstance(listed, list):
-            raise DeploymentError(f"{where}: tokens is no list; deploy again or restore it")
-        tokens = tuple(Token(**typed(Token, token, f"{where}, tokens", set())) for token in listed)
-        return cls(**values, tokens=tokens)
 
 
 def path_of(chain_id: int, folder: Path = FOLDER) -> Path:

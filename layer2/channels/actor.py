@@ -13,6 +13,7 @@ from layer2.actors.errors import RefusedError
 from layer2.actors.outbox import Fate, Outbox
 from layer2.actors.stepping import run_until_idle
 from layer2.chain.connection import LOCAL_CHAIN_IDS, BlockRef
+from layer2.chain.permit import Permit
 from layer2.chain.signer import Signer
 from layer2.channels.contracts import Channels
 from layer2.channels.errors import ChannelError
@@ -188,6 +189,28 @@ class ChannelActor:
         return any(letter.state == "open" for letter in self._actor_store.letters(purpose, reference))
 
     # ---------------------------------------------------------------- what several of them send
+
+    def _write_deposit(
+        self,
+        config: ChannelConfig | StateChannelConfig,
+        contract: str,
+        amount: int,
+        call: Callable[[Permit | None], bytes],
+    ) -> None:
+        """Write a letter that deposits into a channel of a contract. call: its input, with the token's permit if any.
+
+        Raises ChannelError for too little money, ChainError when a token's approval fails.
+        """
+        if amount <= 0:
+            raise ChannelError(f"a deposit of {amount} adds nothing: give an amount")
+        held = self.channels.held(self.address, config.token)
+        if held < amount:
+            raise ChannelError(f"{self.address} holds {held} of token {config.token}, not {amount}: get more first")
+        is_ether = config.token == ETH
+        permit = None if is_ether else self.channels.allow(self.signer, contract, config.token, amount)
+        value = amount if is_ether else 0
+        self._actor_store.add_letter(DEPOSIT, config.id.hex(), contract, call(permit), value=value)
+        self._checkpoint("deposit written")
 
     def _claims_under_way(self) -> dict[bytes, int]:
         """For each channel of the hub whose claim is on its way, the amount of the voucher."""

@@ -3,35 +3,45 @@
 See `layer2.chain.deployment`. May import `layer2.chain` and what is signed.
 """
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from layer2.chain.coder import coder
 from layer2.chain.connection import LOCAL_CHAIN_IDS, Chain, Receipt
 from layer2.chain.deploying import deploy_contract
-from layer2.chain.deployment import FOLDER, Token, code_hash, read_file, typed, verify_code, write_file
+from layer2.chain.deployment import (
+    FOLDER,
+    Deployed,
+    DeploymentFile,
+    Token,
+    code_hash,
+    read_file,
+    verify_code,
+    write_file,
+)
 from layer2.chain.errors import DeploymentError
 from layer2.chain.signer import Signer
-from layer2.channels.signing import VERSION, Domain, check_address
+from layer2.channels.signing import VERSION, Domain
 from layer2.channels.states import state_channel_domain
 from layer2.channels.vouchers import hub_domain
 
-FORMAT: Final = "channels 1"
 COMMAND: Final = "ape run channel deploy"
 HUB: Final = "PaymentChannelHub"
 STATE_CHANNEL: Final = "StateChannel"
 
 
 @dataclass(frozen=True)
-class ChannelsDeployment:
+class ChannelsDeployment(DeploymentFile):
     """Everything a client needs to know; addresses in EIP-55 form.
 
     block: that of the first of the two deployments. *_code: keccak256 of the code at the address, in 0x hex. tokens:
     those that were deployed together with the contracts (their ids mean nothing here).
     """
+
+    FORMAT = "channels 1"
+    REMEDY = f"name a file that `{COMMAND}` wrote"
 
     chain_id: int
     block: int
@@ -50,31 +60,6 @@ class ChannelsDeployment:
     def state_channel_domain(self) -> Domain:
         """The domain of states."""
         return state_channel_domain(self.chain_id, self.state_channel)
-
-    def to_json(self) -> str:
-        """The file's text."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str, where: str = "the deployment file") -> Self:
-        """The inverse of `to_json`. Raises DeploymentError, naming `where` and the field, for anything else."""
-        try:
-            raw = json.loads(text)
-        except ValueError as error:
-            raise DeploymentError(f"{where} is not JSON ({error}): deploy again or restore it") from error
-        if not isinstance(raw, dict) or raw.pop("format", None) != FORMAT:
-            raise DeploymentError(f"{where} is not of format {FORMAT!r}: name a file that `{COMMAND}` wrote")
-        listed = raw.pop("tokens", [])
-        values = typed(cls, raw, where, {"tokens"})
-        for name in ("hub", "state_channel"):
-            try:
-                check_address(name, values[name])
-            except ValueError as error:
-                raise DeploymentError(f"{where}: {error}; restore the file") from error
-        if not isinstance(listed, list):
-            raise DeploymentError(f"{where}: tokens is no list; deploy again or restore it")
-        tokens = tuple(Token(**typed(Token, token, f"{where}, tokens", set())) for token in listed)
-        return cls(**values, tokens=tokens)
 
 
 def path_of(chain_id: int, folder: Path = FOLDER) -> Path:
@@ -112,21 +97,13 @@ def verify(chain: Chain, deployment: ChannelsDeployment) -> None:
             )
 
 
-@dataclass(frozen=True)
-class ChannelsDeployed:
-    """What a deployment made: its description, and gas by contract."""
-
-    deployment: ChannelsDeployment
-    gas: dict[str, int]
-
-
 def deploy_channels(
     chain: Chain,
     signer: Signer,
     *,
     with_test_token: bool | None = None,
     progress: Callable[[str], None] = lambda line: None,
-) -> ChannelsDeployed:
+) -> Deployed[ChannelsDeployment]:
     """Deploy hub and state channels, and check the result.
 
     with_test_token: a 6-decimals token that anyone may mint, by default on local chains only. Raises DeploymentError
@@ -160,4 +137,4 @@ def deploy_channels(
         tokens=tokens,
     )
     verify(chain, deployment)
-    return ChannelsDeployed(deployment, gas)
+    return Deployed(deployment, gas)

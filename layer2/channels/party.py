@@ -12,11 +12,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from layer2.actors.errors import RefusedError
 from layer2.chain.signer import Signer
-from layer2.channels.actor import DEPOSIT, ChannelActor, StepReport
+from layer2.channels.actor import ChannelActor, StepReport
 from layer2.channels.contracts import Channels
 from layer2.channels.errors import ChannelError
 from layer2.channels.messages import Message, Proposal, Refusal, Signature
@@ -265,16 +266,9 @@ class Party(ChannelActor):
         self._deposit(self.entry(channel_id).config, amount)
 
     def _deposit(self, config: StateChannelConfig, amount: int) -> None:
-        if amount <= 0:
-            raise ChannelError(f"a deposit of {amount} adds nothing: give an amount")
-        held = self.channels.held(self.address, config.token)
-        if held < amount:
-            raise ChannelError(f"{self.address} holds {held} of token {config.token}, not {amount}: get more first")
-        contract, is_ether = self.channels.state_channel, config.token == ETH
-        permit = None if is_ether else self.channels.allow(self.signer, contract, config.token, amount)
-        call = self.channels.state_deposit_call(config, config.is_a(self.address), amount, permit)
-        self._store.add_letter(DEPOSIT, config.id.hex(), contract, call, value=amount if is_ether else 0)
-        self._checkpoint("deposit written")
+        channels, to_a = self.channels, config.is_a(self.address)
+        call = partial(channels.state_deposit_call, config, to_a, amount)
+        self._write_deposit(config, channels.state_channel, amount, call)
 
     # ---------------------------------------------------------------- what there is
 

@@ -10,10 +10,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 from layer2.chain.signer import LocalSigner, Signer
-from layer2.channels.actor import DEPOSIT, ChannelActor, StepReport
+from layer2.channels.actor import ChannelActor, StepReport
 from layer2.channels.contracts import Channels
 from layer2.channels.errors import ChannelError
 from layer2.channels.signing import ETH, ZERO_ADDRESS, is_signed_by, sign
@@ -176,16 +177,8 @@ class Payer(ChannelActor):
         self._store.set_withdrawing(channel_id, False)
 
     def _deposit(self, config: ChannelConfig, amount: int) -> None:
-        if amount <= 0:
-            raise ChannelError(f"a deposit of {amount} opens nothing: give an amount")
-        held = self.channels.held(self.address, config.token)
-        if held < amount:
-            raise ChannelError(f"{self.address} holds {held} of token {config.token}, not {amount}: get more first")
-        is_ether = config.token == ETH
-        permit = None if is_ether else self.channels.allow(self.signer, self.channels.hub, config.token, amount)
-        call = self.channels.deposit_call(config, amount, permit)
-        self._store.add_letter(DEPOSIT, config.id.hex(), self.channels.hub, call, value=amount if is_ether else 0)
-        self._checkpoint("deposit written")
+        channels = self.channels
+        self._write_deposit(config, channels.hub, amount, partial(channels.deposit_call, config, amount))
 
     # ---------------------------------------------------------------- what there is
 

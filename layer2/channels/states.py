@@ -186,15 +186,7 @@ class State:
     @property
     def message(self) -> Message:
         """What is signed."""
-        return _StateMessage(
-            self.channel_id,
-            self.version,
-            self.deposits_a,
-            self.deposits_b,
-            self.balance_a,
-            self.balance_b,
-            hash_locks(self.locks),
-        )
+        return _StateMessage(*self.arguments)
 
     @property
     def struct_hash(self) -> bytes:

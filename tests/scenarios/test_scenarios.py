@@ -1,6 +1,5 @@
 """Every story of `ape run scenario`, on an Anvil of its own: all its checks hold, and the money is where it belongs."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -94,12 +93,6 @@ ENDINGS = {
     ),
 }
 """Where a story does not end in the usual way."""
-
-
-@pytest.fixture(scope="module")
-def anvil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Anvil]:
-    with Anvil(tmp_path_factory.mktemp("anvil") / "log") as running:
-        yield running
 
 
 @pytest.mark.parametrize("name", [scenario.name for scenario in SCENARIOS])

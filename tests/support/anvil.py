@@ -1,5 +1,8 @@
 """A development chain of one's own, with control over mining, time and reorgs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from layer2.chain import local
 from layer2.chain.local import signer
 
@@ -15,6 +18,15 @@ class Anvil(local.Anvil):
     def revert(self, snapshot: str) -> None:
         """Back to a snapshot: its later blocks are gone, as in a reorg."""
         assert self.request("evm_revert", snapshot) is True
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """What happens inside is undone afterwards, and nothing of it waits to be mined."""
+        snapshot = self.snapshot()
+        yield
+        self.automine(True)
+        self.drop_all()
+        self.revert(snapshot)
 
     def mine(self, blocks: int = 1) -> None:
         self.request("anvil_mine", hex(blocks))

@@ -28,10 +28,6 @@ USDC = 1
 UNIT = 10**6
 
 
-class Killed(BaseException):
-    """The relayer was killed here. No Exception, so that nothing catches it."""
-
-
 @cache
 def prover() -> SegmentProver:
     return SegmentProver.load(TEST_CIRCUITS)

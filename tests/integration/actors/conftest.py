@@ -10,12 +10,6 @@ from tests.support.world import World
 
 
 @pytest.fixture(scope="module")
-def anvil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Anvil]:
-    with Anvil(tmp_path_factory.mktemp("anvil") / "log") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def _new_world(anvil: Anvil, tmp_path_factory: pytest.TempPathFactory) -> World:
     return World.create(anvil, tmp_path_factory.mktemp("new"))
 
@@ -29,9 +23,6 @@ def _open_world(_new_world: World, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def world(_open_world: World, tmp_path: Path) -> Iterator[World]:
     """Alice has account 1 with 100 USDC, Bob 2 with 50, Carol 3 with 20; nothing waits. The database is empty."""
-    snapshot = _open_world.anvil.snapshot()
     _open_world.folder = tmp_path
-    yield _open_world
-    _open_world.anvil.automine(True)
-    _open_world.anvil.drop_all()
-    _open_world.anvil.revert(snapshot)
+    with _open_world.anvil.undone():
+        yield _open_world

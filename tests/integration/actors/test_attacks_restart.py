@@ -2,15 +2,15 @@
 
 import signal
 import subprocess
-import sys
 
 import pytest
 
 from layer2.actors.relayer import Relayer
 from layer2.actors.store import ProposalState, Store
 from layer2.chain import deployment
-from layer2.toolchain import PROJECT
-from tests.support.world import UNIT, USDC, Killed, World
+from tests.support.commands import support_program
+from tests.support.killing import Killed, Killer
+from tests.support.world import UNIT, USDC, World
 
 POINTS = (
     ("synced", 1),
@@ -32,30 +32,6 @@ POINTS = (
     ("letter sent", 2),
 )
 """Points of the relayer's work, with how often each is passed before the kill. The second letter pays Bob out."""
-
-
-# Another package named "tests" may be installed, and would be found first.
-RUN_KILLED_RELAYER = """
-import sys, types
-tests = sys.modules["tests"] = types.ModuleType("tests")
-tests.__path__ = [sys.argv[1]]
-from tests.support.killed_relayer import main
-main(*sys.argv[2:])
-"""
-
-
-class Killer:
-    """Kills the relayer at the nth passage of a point, and counts all passages."""
-
-    def __init__(self, point: str = "", passage: int = 0) -> None:
-        self.point = point
-        self.passage = passage
-        self.passed: list[str] = []
-
-    def __call__(self, point: str) -> None:
-        self.passed.append(point)
-        if point == self.point and self.passed.count(point) == self.passage:
-            raise Killed
 
 
 def prepare(world: World) -> bytes:
@@ -155,8 +131,8 @@ def test_killed_by_the_system(world: World, point: str) -> None:
     paid_before = world.l1_usdc(world.bob)
     file = deployment.write(world.deployment, world.folder / "deployment.json")
     database = world.folder / world.database
-    arguments = [str(PROJECT / "tests"), world.anvil.url, str(file), str(database), point]
-    run = subprocess.run([sys.executable, "-c", RUN_KILLED_RELAYER, *arguments], check=False)
+    arguments = [world.anvil.url, str(file), str(database), point]
+    run = subprocess.run(support_program("killed_relayer", *arguments), check=False)
     assert run.returncode == -signal.SIGKILL
     with world.relayer(serve_withdrawals=True) as relayer:
         relayer.run_until_idle()

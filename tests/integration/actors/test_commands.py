@@ -1,14 +1,9 @@
 """The commands as a user types them: `ape run …` in a process of its own. Mistakes get one line and an exit code."""
 
 import json
-import os
 import re
 import runpy
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,28 +17,7 @@ from layer2.node.client import RelayerClient
 from layer2.toolchain import PROJECT
 from layer2.zk.build import TEST_CIRCUITS, verifying_keys
 from tests.support.anvil import Anvil, signer
-
-APE = Path(sys.executable).with_name("ape")
-
-
-def run(*arguments: str, code: int = 0) -> str:
-    """The output of a command that ends with an exit code; there never is a stack trace."""
-    done = subprocess.run([APE, "run", *arguments], cwd=PROJECT, capture_output=True, text=True, check=False)
-    output = done.stdout + done.stderr
-    assert done.returncode == code, output
-    assert "Traceback" not in output
-    return output
-
-
-@pytest.fixture(scope="module")
-def anvil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Anvil]:
-    with Anvil(tmp_path_factory.mktemp("anvil") / "log") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def network(anvil: Anvil) -> list[str]:
-    return ["--network", f"ethereum:local:{anvil.url}"]
+from tests.support.commands import run, serving
 
 
 @pytest.fixture(scope="module")
@@ -94,22 +68,8 @@ def test_from_deposit_to_payout(anvil: Anvil, network: list[str], file: Path, tm
     database = tmp_path / "relayer.sqlite"
     common = [*network, "--deployment", str(file)]
     options = ["--port", "0", "--batch-timeout", "0", "--interval", "0.2", "--serve-withdrawals"]
-    process = subprocess.Popen(
-        [APE, "run", "relayer", *common, "--database", str(database), *options],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
-    try:
-        lines: list[str] = []
-        for line in process.stdout:
-            lines.append(line)
-            if "listening on" in line:
-                break
-        assert lines, "the relayer says nothing"
-        (url,) = re.findall(r"listening on (\S+);", lines[-1])
+    with serving("relayer", *common, "--database", str(database), *options) as service:
+        url = service.url
         alice = [*common, "--relayer", url, "--account", "1"]
 
         def reached(batch: int) -> None:
@@ -143,12 +103,7 @@ def test_from_deposit_to_payout(anvil: Anvil, network: list[str], file: Path, tm
         send_ether = ["wallet", "send", "1", "--token", "ETH", *alice]
         assert "which is not the payee named" in run(*send_ether, "--to", "2", *payee, code=1)
         run(*send_ether, "--to", "3", *payee, "--wait", "60")
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
-        assert "paid out" in process.stdout.read()
-    finally:
-        process.kill()
-        process.wait()
+        assert "paid out" in service.end()
     output = tmp_path / "state.json"
     assert "the same as the contract's" in run("rebuild", *common, "--output", str(output))
     accounts = json.loads(output.read_text())["accounts"]

@@ -37,12 +37,6 @@ HASH = kzg.blob_hash(BLOB)
 
 
 @pytest.fixture(scope="module")
-def anvil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Anvil]:
-    with Anvil(tmp_path_factory.mktemp("anvil") / "log") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def recorder(anvil: Anvil) -> str:
     address, _ = deploy_contract(anvil.chain, signer(0), "BlobRecorder")
     return address

@@ -10,12 +10,6 @@ from tests.support.channel_world import ChannelWorld
 
 
 @pytest.fixture(scope="module")
-def anvil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Anvil]:
-    with Anvil(tmp_path_factory.mktemp("anvil") / "log") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def _new_world(anvil: Anvil, tmp_path_factory: pytest.TempPathFactory) -> ChannelWorld:
     return ChannelWorld.create(anvil, tmp_path_factory.mktemp("new"))
 
@@ -23,9 +17,6 @@ def _new_world(anvil: Anvil, tmp_path_factory: pytest.TempPathFactory) -> Channe
 @pytest.fixture
 def world(_new_world: ChannelWorld, tmp_path: Path) -> Iterator[ChannelWorld]:
     """Alice, Bob and Carol have 1000 USDC each; no channel is open. No databases."""
-    snapshot = _new_world.anvil.snapshot()
     _new_world.folder = tmp_path
-    yield _new_world
-    _new_world.anvil.automine(True)
-    _new_world.anvil.drop_all()
-    _new_world.anvil.revert(snapshot)
+    with _new_world.anvil.undone():
+        yield _new_world

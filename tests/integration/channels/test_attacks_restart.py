@@ -2,7 +2,6 @@
 
 import signal as signals
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -14,19 +13,11 @@ from layer2.channels.payee import PayeeStore
 from layer2.channels.signing import ETH
 from layer2.channels.states import State, StateChannelConfig, secret_hash
 from layer2.channels.vouchers import SignedVoucher
-from layer2.toolchain import PROJECT
-from tests.support.channel_world import HOUR, SALT, ChannelWorld, Killed, Killer
+from tests.support.channel_world import HOUR, SALT, ChannelWorld
+from tests.support.commands import support_program
+from tests.support.killing import Killed, Killer
 
 DAY = 24 * HOUR
-
-# Another package named "tests" may be installed, and would be found first.
-RUN_KILLED_PAYEE = """
-import sys, types
-tests = sys.modules["tests"] = types.ModuleType("tests")
-tests.__path__ = [sys.argv[1]]
-from tests.support.killed_payee import main
-main(*sys.argv[2:])
-"""
 
 
 def at_every_point(
@@ -115,9 +106,8 @@ def test_payee_killed_by_the_system(world: ChannelWorld) -> None:
     file.write_text(world.deployment.to_json())
     database = world.folder / "payee.sqlite"
     vouchers = [world.voucher(config, amount).text for amount in range(1, 200)]
-    arguments = [str(PROJECT / "tests"), world.anvil.url, str(file), str(database)]
     process = subprocess.Popen(
-        [sys.executable, "-c", RUN_KILLED_PAYEE, *arguments],
+        support_program("killed_payee", world.anvil.url, str(file), str(database)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

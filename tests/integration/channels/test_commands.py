@@ -4,12 +4,8 @@ A few are run in a process of their own, `ape run channel …`; the others as cl
 """
 
 import json
-import os
 import re
 import runpy
-import signal as signals
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -25,8 +21,9 @@ from layer2.channels.vouchers import SignedVoucher
 from layer2.toolchain import PROJECT
 from tests.support.anvil import Anvil, signer
 from tests.support.channel_world import HOUR, ChannelWorld
+from tests.support.commands import run as run_process
+from tests.support.commands import serving
 
-APE = Path(sys.executable).with_name("ape")
 COMMANDS = ["deploy", "open", "top-up", "pay", "claim", "close", "withdraw", "status", "watch", "serve", "fetch"]
 
 
@@ -39,25 +36,11 @@ def run(*arguments: str, code: int = 0) -> str:
     return done.output
 
 
-def run_process(*arguments: str, code: int = 0) -> str:
-    """The output of `ape run channel …`, which ends with an exit code; there never is a stack trace."""
-    done = subprocess.run([APE, "run", "channel", *arguments], cwd=PROJECT, capture_output=True, text=True, check=False)
-    output = done.stdout + done.stderr
-    assert done.returncode == code, output
-    assert "Traceback" not in output
-    return output
-
-
-@pytest.fixture(scope="module")
-def network(anvil: Anvil) -> list[str]:
-    return ["--network", f"ethereum:local:{anvil.url}"]
-
-
 @pytest.fixture(scope="module")
 def file(anvil: Anvil, network: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A deployment made by the command."""
     output = tmp_path_factory.mktemp("deploy") / "channels.json"
-    said = run_process("deploy", *network, "--output", str(output))
+    said = run_process("channel", "deploy", *network, "--output", str(output))
     assert "deploying PaymentChannelHub" in said
     deployment.verify(anvil.chain, deployment.read(output))
     return output
@@ -113,7 +96,7 @@ def test_mistakes(common: list[str], network: list[str], tmp_path: Path) -> None
     for arguments, code, message in cases:
         assert message in run(*arguments, code=code), arguments
     arguments, code, message = cases[0]
-    assert message in run_process(*arguments, code=code)
+    assert message in run_process("channel", *arguments, code=code)
 
 
 def test_from_opening_to_the_last_wei(anvil: Anvil, common: list[str], file: Path, tmp_path: Path) -> None:
@@ -160,38 +143,10 @@ def test_a_service_and_its_buyer(common: list[str], tmp_path: Path) -> None:
     alice, bob = person(tmp_path, 1, "payer"), person(tmp_path, 2, "payee")
     goods = tmp_path / "weather.txt"
     goods.write_text("rain\n")
-    process = subprocess.Popen(
-        [
-            APE,
-            "run",
-            "channel",
-            "serve",
-            *common,
-            *bob,
-            str(goods),
-            "--price",
-            "0.01",
-            "--port",
-            "0",
-            "--interval",
-            "0.1",
-        ],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
-    try:
-        assert process.stdout is not None
-        lines: list[str] = []
-        for line in process.stdout:
-            lines.append(line)
-            if "listening on" in line:
-                break
-        assert lines, "the service says nothing"
-        (url,) = re.findall(r"listening on (\S+);", lines[-1])
-        assert any(f"{url}/weather.txt costs 0.01 ETH" in line for line in lines)
+    options = ["--price", "0.01", "--port", "0", "--interval", "0.1"]
+    with serving("channel", "serve", *common, *bob, str(goods), *options) as service:
+        url = service.url
+        assert f"{url}/weather.txt costs 0.01 ETH" in service.said
         answer = requests.get(f"{url}/weather.txt", timeout=30)
         assert (answer.status_code, answer.json()["terms"]["payee"]) == (402, signer(2).address)
         assert requests.get(f"{url}/weather.txt", headers={HEADER: "x"}, timeout=30).status_code == 400
@@ -208,11 +163,7 @@ def test_a_service_and_its_buyer(common: list[str], tmp_path: Path) -> None:
         (key,) = re.findall(r"over channel (0x\w{64})", said)
         assert "close (" in run("close", *common, *alice, key, "--url", url)
         assert "of which 0.03 ETH left it" in run("status", *common, *alice, key)
-        process.send_signal(signals.SIGTERM)
-        assert process.wait(60) == 0
-    finally:
-        process.kill()
-        process.wait()
+        service.end()
 
 
 def test_a_watchtower(anvil: Anvil, common: list[str], file: Path, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_opens_with_a_permit(world: ChannelWorld, payer: Payer) -> None:
 
 
 def test_what_cannot_be_opened(world: ChannelWorld, payer: Payer) -> None:
-    with pytest.raises(ChannelError, match="a deposit of 0 opens nothing"):
+    with pytest.raises(ChannelError, match="a deposit of 0 adds nothing"):
         payer.open(world.bob.address, 0, withdraw_delay=DAY)
     with pytest.raises(ChannelError, match=f"holds 1000000000 of token {world.usdc}, not 1000000001: get more"):
         payer.open(world.bob.address, 1000 * UNIT + 1, token=world.usdc, withdraw_delay=DAY)

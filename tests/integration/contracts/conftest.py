@@ -38,31 +38,6 @@ class Scenario:
 
 
 @pytest.fixture(scope="session")
-def deployer(accounts) -> AccountAPI:
-    return accounts[0]
-
-
-@pytest.fixture(scope="session")
-def operator(accounts) -> AccountAPI:
-    return accounts[1]
-
-
-@pytest.fixture(scope="session")
-def alice(accounts) -> AccountAPI:
-    return accounts[2]
-
-
-@pytest.fixture(scope="session")
-def bob(accounts) -> AccountAPI:
-    return accounts[3]
-
-
-@pytest.fixture(scope="session")
-def mallory(accounts) -> AccountAPI:
-    return accounts[4]
-
-
-@pytest.fixture(scope="session")
 def made(project, deployer, operator, alice, bob, mallory) -> Scenario:
     registry = deployer.deploy(project.TokenRegistry)
     usdc = deployer.deploy(project.TestUSDC)
@@ -99,13 +74,3 @@ def scenario(made) -> Scenario:
 @pytest.fixture
 def rollup(scenario) -> Rollup:
     return scenario.rollup
-
-
-@pytest.fixture
-def at_time(chain):
-    """Makes the next transaction's block have a timestamp."""
-
-    def travel(timestamp: int) -> None:
-        chain.provider.make_request("evm_setNextBlockTimestamp", [timestamp])
-
-    return travel

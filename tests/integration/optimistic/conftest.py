@@ -1,42 +1,10 @@
-"""A rollup with state transition and cell verifier, and roles."""
+"""A rollup with state transition and cell verifier."""
 
 from types import SimpleNamespace
 
 import pytest
-from ape.api import AccountAPI
 
-from layer2.optimistic.blobs import setup_points
 from tests.support.optimistic import Rollup
-
-
-@pytest.fixture(scope="session")
-def deployer(accounts) -> AccountAPI:
-    return accounts[0]
-
-
-@pytest.fixture(scope="session")
-def sequencer(accounts) -> AccountAPI:
-    return accounts[1]
-
-
-@pytest.fixture(scope="session")
-def alice(accounts) -> AccountAPI:
-    return accounts[2]
-
-
-@pytest.fixture(scope="session")
-def bob(accounts) -> AccountAPI:
-    return accounts[3]
-
-
-@pytest.fixture(scope="session")
-def mallory(accounts) -> AccountAPI:
-    return accounts[4]
-
-
-@pytest.fixture(scope="session")
-def prover(accounts) -> AccountAPI:
-    return accounts[5]
 
 
 @pytest.fixture(scope="session")
@@ -52,11 +20,6 @@ def usdc(project, deployer, registry, alice, bob):
     for who in (alice, bob):
         token.mint(who, 10**15, sender=who)
     return SimpleNamespace(contract=token, id=int(registry.idOf(token)))
-
-
-@pytest.fixture(scope="session")
-def parts(project, deployer):
-    return deployer.deploy(project.StateTransition), deployer.deploy(project.CellVerifier, setup_points())
 
 
 @pytest.fixture(scope="module")

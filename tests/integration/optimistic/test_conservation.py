@@ -14,7 +14,6 @@ from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -22,7 +21,6 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from layer2.crypto.eip712 import address_of
@@ -37,6 +35,7 @@ from layer2.optimistic.operations import (
 )
 from layer2.optimistic.records import Account, Pool, Position, encode
 from tests.support.optimistic import DAY, FOREVER, NO_KEY, STAKE, Config, Posted, Rollup, private_key
+from tests.support.walks import machine, walk_at_random
 
 CONFIG = Config(levels=5, freeze_deadline=8 * DAY, inclusion_deadline=2 * DAY)
 SEEN = {
@@ -65,29 +64,14 @@ def everybody(project, deployer, registry, parts, usdc, accounts):
     return SimpleNamespace(rollup=rollup, owners=owners, sequencers=sequencers, prover=accounts[5], usdc=usdc)
 
 
-def machine(world) -> type["Machine"]:
-    """A class of its own, with a count of its own."""
-
-    class Walk(Machine):
-        seen: ClassVar = Counter()
-
-    Walk.world = world
-    return Walk
-
-
 def test_conservation(everybody):
     """Five walks of 25 steps."""
-    run_state_machine_as_test(
-        machine(everybody),
-        settings=settings(
-            max_examples=5, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
-    )
+    walk_at_random(machine(Machine, everybody), walks=5, steps=25)
 
 
 def test_conservation_in_a_life_with_everything(everybody):
     """Every kind of step once, in an order in which it moves money."""
-    walk = machine(everybody)()
+    walk = machine(Machine, everybody)()
     walk.begin()
     walk.live()
     walk.teardown()

@@ -10,12 +10,6 @@ from tests.support.optimistic_world import OptimisticWorld
 
 
 @pytest.fixture(scope="module")
-def anvil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Anvil]:
-    with Anvil(tmp_path_factory.mktemp("anvil") / "log") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def _open_world(anvil: Anvil, tmp_path_factory: pytest.TempPathFactory) -> OptimisticWorld:
     world = OptimisticWorld.create(anvil, tmp_path_factory.mktemp("new"))
     world.open_accounts()
@@ -25,9 +19,6 @@ def _open_world(anvil: Anvil, tmp_path_factory: pytest.TempPathFactory) -> Optim
 @pytest.fixture
 def world(_open_world: OptimisticWorld, tmp_path: Path) -> Iterator[OptimisticWorld]:
     """Alice has account 1 with 100 USDC, Bob 2 with 50, Carol 3 with 20, in batch 1; nothing waits. No databases."""
-    snapshot = _open_world.anvil.snapshot()
     _open_world.folder = tmp_path
-    yield _open_world
-    _open_world.anvil.automine(True)
-    _open_world.anvil.drop_all()
-    _open_world.anvil.revert(snapshot)
+    with _open_world.anvil.undone():
+        yield _open_world

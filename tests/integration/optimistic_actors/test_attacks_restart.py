@@ -2,16 +2,16 @@
 
 import signal as signals
 import subprocess
-import sys
 
 import pytest
 
 from layer2.actors.optimistic_store import OptimisticStore
 from layer2.actors.sequencer import Sequencer
 from layer2.chain import optimistic_deployment
-from layer2.toolchain import PROJECT
 from tests.support.anvil import signer
-from tests.support.optimistic_world import ETHER, UNIT, Killed, Killer, OptimisticWorld, balances, records
+from tests.support.commands import support_program
+from tests.support.killing import Killed, Killer
+from tests.support.optimistic_world import ETHER, UNIT, OptimisticWorld, balances, records
 from tests.support.wrong_batches import wrong_state_root
 
 SEQUENCER_POINTS = (
@@ -44,16 +44,6 @@ CHALLENGER_POINTS = (
     ("letter sent", 2),
     ("settled", 2),
 )
-
-
-# Another package named "tests" may be installed, and would be found first.
-RUN_KILLED_SEQUENCER = """
-import sys, types
-tests = sys.modules["tests"] = types.ModuleType("tests")
-tests.__path__ = [sys.argv[1]]
-from tests.support.killed_sequencer import main
-main(*sys.argv[2:])
-"""
 
 
 def prepare(world: OptimisticWorld) -> list[bytes]:
@@ -129,8 +119,8 @@ def test_sequencer_killed_by_the_system(world: OptimisticWorld, point: str) -> N
     keys = prepare(world)
     file = optimistic_deployment.write(world.deployment, world.folder / "deployment.json")
     database = world.folder / "sequencer.sqlite"
-    arguments = [str(PROJECT / "tests"), world.anvil.url, str(file), str(database), point]
-    run = subprocess.run([sys.executable, "-c", RUN_KILLED_SEQUENCER, *arguments], check=False)
+    arguments = [world.anvil.url, str(file), str(database), point]
+    run = subprocess.run(support_program("killed_sequencer", *arguments), check=False)
     assert run.returncode == -signals.SIGKILL
     with world.sequencer() as sequencer:
         sequencer.run_until_idle()

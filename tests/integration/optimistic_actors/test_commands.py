@@ -1,12 +1,7 @@
 """The commands as a user types them: `ape run …` in a process of its own. Mistakes get one line and an exit code."""
 
 import json
-import os
-import re
 import runpy
-import signal as signals
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,24 +15,9 @@ from layer2.optimistic.operations import Transfer
 from layer2.optimistic.records import Account
 from layer2.toolchain import PROJECT
 from tests.support.anvil import Anvil, signer
+from tests.support.commands import run, serving
 from tests.support.optimistic_world import FOREVER, OptimisticWorld, ids, user
 from tests.support.wrong_batches import GARBAGE
-
-APE = Path(sys.executable).with_name("ape")
-
-
-def run(*arguments: str, code: int = 0) -> str:
-    """The output of a command that ends with an exit code; there never is a stack trace."""
-    done = subprocess.run([APE, "run", *arguments], cwd=PROJECT, capture_output=True, text=True, check=False)
-    output = done.stdout + done.stderr
-    assert done.returncode == code, output
-    assert "Traceback" not in output
-    return output
-
-
-@pytest.fixture(scope="module")
-def network(anvil: Anvil) -> list[str]:
-    return ["--network", f"ethereum:local:{anvil.url}"]
 
 
 @pytest.fixture(scope="module")
@@ -93,22 +73,8 @@ def test_from_deposit_to_dispute(anvil: Anvil, network: list[str], file: Path, t
     idle = run("sequencer", *common, *database, "--batch-timeout", "0", "--once")
     assert "has a bond of 0 wei and needs 1000000000000000000: add to it (--bond)" in idle
     options = ["--port", "0", "--batch-timeout", "0", "--interval", "0.2", "--bond", "1"]
-    process = subprocess.Popen(
-        [APE, "run", "sequencer", *common, *database, *options],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
-    try:
-        lines: list[str] = []
-        for line in process.stdout:
-            lines.append(line)
-            if "listening on" in line:
-                break
-        assert lines, "the sequencer says nothing"
-        (url,) = re.findall(r"listening on (\S+);", lines[-1])
+    with serving("sequencer", *common, *database, *options) as service:
+        url = service.url
 
         def ask(path: str) -> dict[str, object]:
             return requests.get(url + path, timeout=30).json()
@@ -142,11 +108,7 @@ def test_from_deposit_to_dispute(anvil: Anvil, network: list[str], file: Path, t
         status = ask(f"/operations/{key}")
         assert (status["state"], status["batch"]) == ("posted", 2)
         assert ask("/health") == {"status": "ok"}
-        process.send_signal(signals.SIGTERM)
-        assert process.wait(60) == 0
-    finally:
-        process.kill()
-        process.wait()
+        service.end()
 
     said = run("watch", *common, *watched, "--operation", key, "--once")
     assert "batch 2 of 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266 is right" in said

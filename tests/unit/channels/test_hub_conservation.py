@@ -10,13 +10,13 @@ from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.support.payment_channels import DAY, FORMS, Channel, spoilt
 from tests.support.reverts import call, call_many, reverts
 from tests.support.state_channels import ETHER, NOBODY
+from tests.support.walks import machine, walk_at_random
 
 AS_OWNER = 1
 """An answer of a SigningPuppet."""
@@ -78,29 +78,14 @@ def scene(project, deployer, accounts):
     )
 
 
-def machine(scene) -> type["Machine"]:
-    """A class of its own, with a count of its own."""
-
-    class Walk(Machine):
-        seen: ClassVar = Counter()
-
-    Walk.world = scene
-    return Walk
-
-
 def test_conservation(scene):
     """Four walks of 20 steps."""
-    run_state_machine_as_test(
-        machine(scene),
-        settings=settings(
-            max_examples=4, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
-    )
+    walk_at_random(machine(Machine, scene), walks=4, steps=20)
 
 
 def test_conservation_in_a_life_with_everything(scene):
     """Every kind of step once, in an order in which it moves money."""
-    walk = machine(scene)()
+    walk = machine(Machine, scene)()
     walk.live()
     walk.teardown()
     assert set(walk.seen) == SEEN

@@ -6,13 +6,13 @@ from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.support.payment_channels import DAY, FORMS, payment_digest, spoilt
 from tests.support.reverts import call, reverts
 from tests.support.typed import sign
+from tests.support.walks import machine, walk_at_random
 
 DEPOSIT = 1000
 SEEN = {
@@ -39,29 +39,14 @@ def scene(project, accounts):
     return SimpleNamespace(project=project, alice=alice, bob=bob, mallory=mallory, refuser=refuser)
 
 
-def machine(scene) -> type["Machine"]:
-    """A class of its own, with a count of its own."""
-
-    class Walk(Machine):
-        seen: ClassVar = Counter()
-
-    Walk.world = scene
-    return Walk
-
-
 def test_conservation(scene):
     """Four walks of 15 steps."""
-    run_state_machine_as_test(
-        machine(scene),
-        settings=settings(
-            max_examples=4, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
-    )
+    walk_at_random(machine(Machine, scene), walks=4, steps=15)
 
 
 def test_conservation_in_two_lives_with_everything(scene):
     """One that the recipient ends, and one that the sender ends."""
-    kind = machine(scene)
+    kind = machine(Machine, scene)
     for live in (kind.live_and_be_closed_by_the_recipient, kind.live_and_expire):
         walk = kind()
         live(walk)

@@ -14,17 +14,16 @@ from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
     rule,
-    run_state_machine_as_test,
 )
 
 from tests.support.state_channels import DAY, ETHER, HOUR, NOBODY, Channel, Lock, Signed, hash_of_secret
+from tests.support.walks import machine, walk_at_random
 
 SEEN = {
     "deposit after a state",
@@ -89,31 +88,16 @@ def street(project, accounts, usdc):
     return SimpleNamespace(contract=contract, parties=parties, stranger=accounts[4], usdc=usdc)
 
 
-def machine(street) -> type["Machine"]:
-    """A class of its own, with a count of its own."""
-
-    class Walk(Machine):
-        seen: ClassVar = Counter()
-
-    Walk.street = street
-    return Walk
-
-
 def test_conservation(street):
     """Five walks of 25 steps."""
-    walk = machine(street)
-    run_state_machine_as_test(
-        walk,
-        settings=settings(
-            max_examples=5, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
-    )
+    walk = machine(Machine, street)
+    walk_at_random(walk, walks=5, steps=25)
     assert walk.seen["channel"] > 10
 
 
 def test_conservation_in_a_life_with_everything(street):
     """Every kind of step once."""
-    walk = machine(street)()
+    walk = machine(Machine, street)()
     walk.begin()
     walk.live()
     walk.teardown()
@@ -123,12 +107,12 @@ def test_conservation_in_a_life_with_everything(street):
 class Machine(RuleBasedStateMachine):
     """Every step is what somebody may do; who may not is tested elsewhere."""
 
-    street: SimpleNamespace
+    world: SimpleNamespace
     seen: ClassVar[Counter[str]]
 
     def __init__(self) -> None:
         super().__init__()
-        self.contract, self.provider = self.street.contract, self.street.contract.provider
+        self.contract, self.provider = self.world.contract, self.world.contract.provider
         self.snapshot = self.provider.make_request("evm_snapshot", [])
         self.revealed: dict[bytes, int] = {}
         self.lives: list[Life] = []
@@ -190,9 +174,9 @@ class Machine(RuleBasedStateMachine):
     def open(self, number: int) -> Life:
         """A new channel in place of this one, of ether or of USDC."""
         self.seen["channel"] += 1
-        a, b = self.street.parties if number == 0 else self.street.parties[::-1]
+        a, b = self.world.parties if number == 0 else self.world.parties[::-1]
         salt = self.seen["channel"].to_bytes(32)
-        token = ETHER if number == 0 else self.street.usdc.address
+        token = ETHER if number == 0 else self.world.usdc.address
         life = Life(Channel.of(self.contract, a, b, token=token, challenge_period=HOUR, salt=salt))
         self.pay_in(life, a, True, 1000)
         self.pay_in(life, b, False, 500)
@@ -204,7 +188,7 @@ class Machine(RuleBasedStateMachine):
     def deposit(self, place, who, to_a, amount) -> None:
         life = self.pick(place)
         if life.table is None:
-            self.pay_in(life, self.street.parties[who], to_a, amount)
+            self.pay_in(life, self.world.parties[who], to_a, amount)
             self.seen["deposit after a state"] += len(life.states) > 1
 
     def pay_in(self, life: Life, sender, to_a: bool, amount: int) -> None:
@@ -280,7 +264,7 @@ class Machine(RuleBasedStateMachine):
     @rule(secret=st.sampled_from(SECRETS))
     def reveal(self, secret) -> None:
         if hash_of_secret(secret) not in self.revealed:
-            self.contract.revealSecret(secret, sender=self.street.stranger)
+            self.contract.revealSecret(secret, sender=self.world.stranger)
             self.revealed[hash_of_secret(secret)] = self.now
 
     @rule(place=st.integers(0, 1), party=st.integers(0, 1), back=st.sampled_from((0, 0, 1, 2, 3, 100)))
@@ -309,7 +293,7 @@ class Machine(RuleBasedStateMachine):
         honest = [party for party in (A, B) if party != life.cheat]
         best = max((life.best(party) for party in honest), key=lambda signed: signed.state.version)
         if best.state.version > life.table.state.version:
-            life.channel.challenge(self.street.stranger, best)
+            life.channel.challenge(self.world.stranger, best)
             life.table = best
             self.seen["old state answered"] += life.cheat is not None
             self.seen["kept state brought"] += best is life.kept
@@ -322,7 +306,7 @@ class Machine(RuleBasedStateMachine):
             return
         version = life.table.state.version + 1
         if version < len(life.states):
-            life.channel.challenge(self.street.stranger, life.states[version])
+            life.channel.challenge(self.world.stranger, life.states[version])
             life.table = life.states[version]
             self.seen["cheat's own answer"] += 1
 
@@ -336,7 +320,7 @@ class Machine(RuleBasedStateMachine):
         a, b = self.outcome(life, last)
         shift = max(-a, min(shift, b))
         final = life.channel.sign(life.channel.final(a + shift, b - shift, deposits=life.received))
-        life.channel.close(self.street.stranger, final)
+        life.channel.close(self.world.stranger, final)
         self.close(life, (a + shift, b - shift))
         self.seen["closed together" if life.table is None else "closed together while closing"] += 1
 
@@ -350,7 +334,7 @@ class Machine(RuleBasedStateMachine):
         is_penalised = version >= life.first + 2
         if not is_penalised and not all(self.is_decided(lock) for lock in life.table.locks):
             return
-        (event,) = life.channel.finish(self.street.stranger, life.table).events
+        (event,) = life.channel.finish(self.world.stranger, life.table).events
         got = event.amountA, event.amountB
         if is_penalised:
             assert life.cheat == life.closer
@@ -379,9 +363,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule(who=st.integers(0, 1), ether=st.booleans())
     def settle(self, who, ether) -> None:
-        party, token = self.street.parties[who], ETHER if ether else self.street.usdc.address
+        party, token = self.world.parties[who], ETHER if ether else self.world.usdc.address
         if self.owed[party.address, token]:
-            self.contract.settle(party, token, sender=self.street.stranger)
+            self.contract.settle(party, token, sender=self.world.stranger)
             self.owed[party.address, token] = 0
             self.seen["settled"] += 1
 
@@ -459,7 +443,7 @@ class Machine(RuleBasedStateMachine):
         for who in (A, B):
             for ether in (True, False):
                 self.settle(who, ether)
-        assert (self.contract.balance, self.street.usdc.balanceOf(self.contract)) == (0, 0)
+        assert (self.contract.balance, self.world.usdc.balanceOf(self.contract)) == (0, 0)
 
     # ---------------------------------------------------------------- the books
 
@@ -467,8 +451,8 @@ class Machine(RuleBasedStateMachine):
     def books_balance(self) -> None:
         for token, balance in (
             (ETHER, self.contract.balance),
-            (self.street.usdc.address, self.street.usdc.balanceOf(self.contract)),
+            (self.world.usdc.address, self.world.usdc.balanceOf(self.contract)),
         ):
             held = sum(sum(life.received) for life in self.lives if life.channel.config.token == token)
-            owed = sum(self.owed[party.address, token] for party in self.street.parties)
+            owed = sum(self.owed[party.address, token] for party in self.world.parties)
             assert balance == held + owed

@@ -199,7 +199,7 @@ def test_deployment_files(tmp_path: Path) -> None:
     raw = json.loads(path.read_text())
     for change, message in (
         ({"format": 1}, "is not of format 'channels 1'"),
-        ({"hub": A.lower()}, "hub '0x70997970c5.*' is not an EIP-55 address"),
+        ({"hub": A.lower()}, "hub = '0x70997970c5.*' is not an EIP-55 address"),
         ({"state_channel": "0x"}, "is not an EIP-55 address"),
         ({"block": "7"}, "block = '7' is not of type"),
         ({"more": 1}, "lacks or should not have more"),

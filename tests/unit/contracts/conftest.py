@@ -1,7 +1,6 @@
-"""Deployments and roles that tests of contracts share."""
+"""Deployments that tests of contracts share."""
 
 import pytest
-from ape.api import AccountAPI
 
 from layer2.chain.state_transition import StateTransition
 from tests.support.batches import Sizes
@@ -19,31 +18,6 @@ KEY = (
     5299619240641551281634865583518297030282874472190772894086521144482721001553,
     16950150798460657717958625567821834550301663161624707787222815936182638968203,
 )
-
-
-@pytest.fixture(scope="session")
-def deployer(accounts) -> AccountAPI:
-    return accounts[0]
-
-
-@pytest.fixture(scope="session")
-def operator(accounts) -> AccountAPI:
-    return accounts[1]
-
-
-@pytest.fixture(scope="session")
-def alice(accounts) -> AccountAPI:
-    return accounts[2]
-
-
-@pytest.fixture(scope="session")
-def bob(accounts) -> AccountAPI:
-    return accounts[3]
-
-
-@pytest.fixture(scope="session")
-def mallory(accounts) -> AccountAPI:
-    return accounts[4]
 
 
 @pytest.fixture(scope="session")
@@ -103,16 +77,6 @@ def transition_contract(project, deployer):
 def transition(transition_contract) -> StateTransition:
     """The contract that executes chunks, asked directly."""
     return StateTransition(transition_contract.provider.web3.provider.endpoint_uri, transition_contract.address)
-
-
-@pytest.fixture
-def at_time(chain):
-    """Makes the next transaction's block have a timestamp."""
-
-    def travel(timestamp: int) -> None:
-        chain.provider.make_request("evm_setNextBlockTimestamp", [timestamp])
-
-    return travel
 
 
 @pytest.fixture
