@@ -25,7 +25,6 @@ from layer2.crypto.eip712 import address_of
 
 START: Final = "start withdrawal"
 FINISH: Final = "finish withdrawal"
-CANCEL: Final = "cancel withdrawal"
 CLOSE: Final = "close"
 
 _SCHEMA: Final = """

@@ -23,10 +23,7 @@ SIGNED_KINDS: Final = frozenset({Kind.TRANSFER, Kind.TRANSFER_TO_NEW, Kind.WITHD
 """Kinds that need a signature."""
 
 # Widths in bits.
-KIND_BITS: Final = 8
-ACCOUNT_BITS: Final = 32
 TOKEN_BITS: Final = 16
-FEE_BITS: Final = 8
 AMOUNT_BITS: Final = 128
 OWNER_BITS: Final = 160
 NONCE_BITS: Final = 32

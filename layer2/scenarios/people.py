@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from layer2.chain.signer import LocalSigner
 from layer2.crypto.eip712 import address_of
 from layer2.crypto.keccak import keccak256
-from layer2.optimistic.records import Account, Record
+from layer2.optimistic.records import Account
 from layer2.optimistic.state import RollupState
 
 
@@ -35,8 +35,3 @@ class Person:
             if isinstance(record, Account) and (record.owner, record.token) == (self.owner, token):
                 return index
         raise LookupError(f"{self.name} has no account of token {token}: deposit first")
-
-
-def holding(record: Record | None) -> int:
-    """The balance of an account, 0 for anything else."""
-    return record.balance if isinstance(record, Account) else 0

@@ -17,8 +17,6 @@ from pathlib import Path
 from layer2.toolchain import PROJECT
 
 CIRCUITS = PROJECT / "circuits"
-CIRCOM_VERSION = "2.2.3"
-"""Of the compiler inside the npm package circom2."""
 
 
 class CompileError(Exception):
