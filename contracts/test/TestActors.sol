@@ -69,7 +69,8 @@ contract SigningPuppet is Puppet {
         TOO_LONG,
         REVERTS,
         BURNS_GAS,
-        CALLS
+        CALLS,
+        REVERTS_WITH_YES
     }
 
     address private immutable _owner;
@@ -116,6 +117,12 @@ contract SigningPuppet is Puppet {
         if (answer == Answer.DIRTY) _return(yes | bytes32(uint256(1)), 32);
         if (answer == Answer.TOO_LONG) _return(yes, 30_000);
         if (answer == Answer.REVERTS) revert("no");
+        if (answer == Answer.REVERTS_WITH_YES) {
+            assembly ("memory-safe") {
+                mstore(0, yes)
+                revert(0, 32)
+            }
+        }
         if (answer == Answer.BURNS_GAS) {
             assembly ("memory-safe") {
                 invalid()

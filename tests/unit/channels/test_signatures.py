@@ -9,7 +9,7 @@ from tests.support.state_channels import NOBODY
 from tests.support.typed import sign
 
 HASH = keccak(b"what is signed")
-NO, AS_OWNER, YES, NOTHING, TOO_SHORT, DIRTY, TOO_LONG, REVERTS, BURNS_GAS, CALLS = range(10)
+NO, AS_OWNER, YES, NOTHING, TOO_SHORT, DIRTY, TOO_LONG, REVERTS, BURNS_GAS, CALLS, REVERTS_WITH_YES = range(11)
 """Answers of a SigningPuppet."""
 
 
@@ -71,6 +71,7 @@ def test_contracts_get_the_signature_as_it_is(signatures, puppet, alice, length)
         (DIRTY, False),
         (TOO_LONG, True),
         (REVERTS, False),
+        (REVERTS_WITH_YES, False),
         (BURNS_GAS, False),
     ],
 )
