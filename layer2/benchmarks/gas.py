@@ -203,7 +203,7 @@ def draw(report: GasReport, path: Path) -> None:
 
     figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
     measured = report.transfers_only
-    counts = [2**k for k in range(11)]
+    counts = range(1, 1025)  # each: the line jumps wherever a segment begins
     axes.plot(counts, [report.fit.of(n, report.size) / n for n in counts], color="0.6", label="fitted")
     axes.scatter(
         [s.transfers for s in measured], [s.gas / s.transfers for s in measured], color="C0", zorder=3, label="measured"
