@@ -1,7 +1,8 @@
-"""Commands as a user types them, each in a process of its own."""
+"""Commands as a user types them: `ape run …`, in this process, which is faster, or in one of its own."""
 
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -10,6 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import click
+from click.testing import CliRunner
 
 from layer2.toolchain import PROJECT
 
@@ -24,8 +28,21 @@ importlib.import_module("tests.support." + sys.argv[2]).main(*sys.argv[3:])
 """
 
 
-def run(*arguments: str, code: int = 0) -> str:
-    """The output of `ape run …` that ends with an exit code; there never is a stack trace."""
+def command(name: str) -> click.Command:
+    """What `ape run NAME` runs."""
+    return runpy.run_path(str(PROJECT / "scripts" / f"{name}.py"))["cli"]
+
+
+def run(name: str, *arguments: str, code: int = 0) -> str:
+    """The output of a command that ends with an exit code; nothing but that is raised."""
+    done = CliRunner().invoke(command(name), arguments)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def run_process(*arguments: str, code: int = 0) -> str:
+    """As `run`, in a process of its own; there never is a stack trace."""
     done = subprocess.run([APE, "run", *arguments], cwd=PROJECT, capture_output=True, text=True, check=False)
     output = done.stdout + done.stderr
     assert done.returncode == code, output

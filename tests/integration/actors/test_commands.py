@@ -2,7 +2,6 @@
 
 import json
 import re
-import runpy
 import time
 from pathlib import Path
 
@@ -14,10 +13,9 @@ from layer2.chain.rollup import Rollup
 from layer2.chain.sending import send
 from layer2.crypto.eddsa import PrivateKey
 from layer2.node.client import RelayerClient
-from layer2.toolchain import PROJECT
 from layer2.zk.build import TEST_CIRCUITS, verifying_keys
 from tests.support.anvil import Anvil, signer
-from tests.support.commands import run, serving
+from tests.support.commands import command, run, run_process, serving
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +24,7 @@ def file(anvil: Anvil, network: list[str], tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("deploy")
     keys = folder / "keys.json"
     keys.write_text(verifying_keys(TEST_CIRCUITS).to_json())
-    output = run("deploy", *network, "--keys", str(keys), "--output", str(folder / "rollup.json"))
+    output = run_process("deploy", *network, "--keys", str(keys), "--output", str(folder / "rollup.json"))
     assert "development keys: anybody can forge proofs" in output
     deployment.verify(anvil.chain, deployment.read(folder / "rollup.json"))
     return folder / "rollup.json"
@@ -34,17 +32,16 @@ def file(anvil: Anvil, network: list[str], tmp_path_factory: pytest.TempPathFact
 
 @pytest.mark.parametrize("name", ["deploy", "relayer", "wallet", "rebuild", "escape", "demo", "scenario"])
 def test_help(name: str) -> None:
-    command = runpy.run_path(str(PROJECT / "scripts" / f"{name}.py"))["cli"]
-    commands = [[], *([sub] for sub in getattr(command, "commands", {}))]
+    commands = [[], *([sub] for sub in getattr(command(name), "commands", {}))]
     for arguments in commands:
-        shown = CliRunner().invoke(command, [*arguments, "--help"])
+        shown = CliRunner().invoke(command(name), [*arguments, "--help"])
         assert shown.exit_code == 0, shown.output
         assert len(shown.output.splitlines()) > 4
 
 
-@pytest.mark.parametrize("command", [["wallet", "balance"], ["rebuild"]])
-def test_no_chain_there(command: list[str]) -> None:
-    output = run(*command, "--network", "ethereum:local:http://127.0.0.1:9", code=1)
+@pytest.mark.parametrize("arguments", [["wallet", "balance"], ["rebuild"]])
+def test_no_chain_there(arguments: list[str]) -> None:
+    output = run_process(*arguments, "--network", "ethereum:local:http://127.0.0.1:9", code=1)
     assert "no node answers at http://127.0.0.1:9: start one" in output
 
 
@@ -62,6 +59,8 @@ def test_mistakes(anvil: Anvil, network: list[str], file: Path, tmp_path: Path) 
     ]
     for arguments, code, message in cases:
         assert message in run(*arguments, code=code)
+    arguments, code, message = cases[0]
+    assert message in run_process(*arguments, code=code)
 
 
 def test_from_deposit_to_payout(anvil: Anvil, network: list[str], file: Path, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from layer2.chain.errors import RevertedError
 from layer2.chain.rollup import Rollup
 from layer2.chain.sending import send
 from layer2.node.service import StepLoop
-from tests.integration.actors.test_commands import run
 from tests.support.anvil import signer
+from tests.support.commands import run
 from tests.support.world import UNIT, USDC, World
 
 HELPER = signer(4)

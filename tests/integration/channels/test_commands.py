@@ -5,7 +5,6 @@ A few are run in a process of their own, `ape run channel …`; the others as cl
 
 import json
 import re
-import runpy
 from pathlib import Path
 
 import pytest
@@ -18,29 +17,22 @@ from layer2.channels.paid import HEADER
 from layer2.channels.signing import ETH
 from layer2.channels.states import SignedState, State
 from layer2.channels.vouchers import SignedVoucher
-from layer2.toolchain import PROJECT
+from tests.support import commands
 from tests.support.anvil import Anvil, signer
 from tests.support.channel_world import HOUR, ChannelWorld
-from tests.support.commands import run as run_process
-from tests.support.commands import serving
 
 COMMANDS = ["deploy", "open", "top-up", "pay", "claim", "close", "withdraw", "status", "watch", "serve", "fetch"]
 
 
 def run(*arguments: str, code: int = 0) -> str:
-    """The output of a command that ends with an exit code; nothing but that is raised."""
-    command = runpy.run_path(str(PROJECT / "scripts" / "channel.py"))["cli"]
-    done = CliRunner().invoke(command, arguments)
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
-    assert done.exit_code == code, done.output
-    return done.output
+    return commands.run("channel", *arguments, code=code)
 
 
 @pytest.fixture(scope="module")
 def file(anvil: Anvil, network: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A deployment made by the command."""
     output = tmp_path_factory.mktemp("deploy") / "channels.json"
-    said = run_process("channel", "deploy", *network, "--output", str(output))
+    said = commands.run_process("channel", "deploy", *network, "--output", str(output))
     assert "deploying PaymentChannelHub" in said
     deployment.verify(anvil.chain, deployment.read(output))
     return output
@@ -57,7 +49,7 @@ def person(tmp_path: Path, number: int, role: str) -> list[str]:
 
 
 def test_help() -> None:
-    command = runpy.run_path(str(PROJECT / "scripts" / "channel.py"))["cli"]
+    command = commands.command("channel")
     assert sorted(command.commands) == sorted(COMMANDS)
     for name in ([], *([one] for one in COMMANDS)):
         shown = CliRunner().invoke(command, [*name, "--help"])
@@ -96,7 +88,7 @@ def test_mistakes(common: list[str], network: list[str], tmp_path: Path) -> None
     for arguments, code, message in cases:
         assert message in run(*arguments, code=code), arguments
     arguments, code, message = cases[0]
-    assert message in run_process("channel", *arguments, code=code)
+    assert message in commands.run_process("channel", *arguments, code=code)
 
 
 def test_from_opening_to_the_last_wei(anvil: Anvil, common: list[str], file: Path, tmp_path: Path) -> None:
@@ -144,7 +136,7 @@ def test_a_service_and_its_buyer(common: list[str], tmp_path: Path) -> None:
     goods = tmp_path / "weather.txt"
     goods.write_text("rain\n")
     options = ["--price", "0.01", "--port", "0", "--interval", "0.1"]
-    with serving("channel", "serve", *common, *bob, str(goods), *options) as service:
+    with commands.serving("channel", "serve", *common, *bob, str(goods), *options) as service:
         url = service.url
         assert f"{url}/weather.txt costs 0.01 ETH" in service.said
         answer = requests.get(f"{url}/weather.txt", timeout=30)

@@ -1,7 +1,6 @@
 """The commands as a user types them: `ape run …` in a process of its own. Mistakes get one line and an exit code."""
 
 import json
-import runpy
 import time
 from pathlib import Path
 
@@ -13,9 +12,8 @@ from layer2.chain import optimistic_deployment
 from layer2.chain.blobs import blob_source
 from layer2.optimistic.operations import Transfer
 from layer2.optimistic.records import Account
-from layer2.toolchain import PROJECT
 from tests.support.anvil import Anvil, signer
-from tests.support.commands import run, serving
+from tests.support.commands import command, run, run_process, serving
 from tests.support.optimistic_world import FOREVER, OptimisticWorld, ids, user
 from tests.support.wrong_batches import GARBAGE
 
@@ -24,7 +22,7 @@ from tests.support.wrong_batches import GARBAGE
 def file(anvil: Anvil, network: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A deployment made by the command."""
     output = tmp_path_factory.mktemp("deploy") / "rollup.json"
-    said = run("deploy", "--rollup", "optimistic", *network, "--levels", "8", "--output", str(output))
+    said = run_process("deploy", "--rollup", "optimistic", *network, "--levels", "8", "--output", str(output))
     assert "deploying CellVerifier" in said
     optimistic_deployment.verify(anvil.chain, optimistic_deployment.read(output))
     return output
@@ -32,8 +30,7 @@ def file(anvil: Anvil, network: list[str], tmp_path_factory: pytest.TempPathFact
 
 @pytest.mark.parametrize("name", ["deploy", "sequencer", "watch", "rebuild"])
 def test_help(name: str) -> None:
-    command = runpy.run_path(str(PROJECT / "scripts" / f"{name}.py"))["cli"]
-    shown = CliRunner().invoke(command, ["--help"])
+    shown = CliRunner().invoke(command(name), ["--help"])
     assert shown.exit_code == 0, shown.output
     assert len(shown.output.splitlines()) > 4
 
@@ -56,6 +53,8 @@ def test_mistakes(network: list[str], file: Path, tmp_path: Path) -> None:
     ]
     for arguments, code, message in cases:
         assert message in run(*arguments, code=code)
+    arguments, code, message = cases[0]
+    assert message in run_process(*arguments, code=code)
 
 
 def test_from_deposit_to_dispute(anvil: Anvil, network: list[str], file: Path, tmp_path: Path) -> None:

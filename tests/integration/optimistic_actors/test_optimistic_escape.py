@@ -14,8 +14,8 @@ from layer2.chain.connection import BlockRef
 from layer2.chain.errors import DataMissingError, RevertedError
 from layer2.chain.sending import send
 from layer2.optimistic.operations import CreatePool, MintNFT, Swap
-from tests.integration.actors.test_commands import run
 from tests.support.anvil import Anvil, signer
+from tests.support.commands import run
 from tests.support.optimistic_world import ETHER, FOREVER, UNIT, USDC, Lookup, OptimisticWorld
 
 HELPER = signer(5)
