@@ -22,8 +22,12 @@ circuits: setup ## compile the circuits and make their development keys (kept in
 test-circuits: setup
 	@$(PYTHON_IN_VENV) -m layer2.zk.build --test
 
+# Ape leaves a contract alone when only what it imports has changed: if anything has, all of it is compiled.
+SOURCES := ape-config.yaml package-lock.json $(shell find contracts -name '*.sol' -not -path 'contracts/.cache/*')
 compile: setup ## compile the contracts
-	@$(APE) compile
+	@mkdir -p build
+	@$(APE) compile $(if $(shell test -e build/compiled && find $(SOURCES) -newer build/compiled || echo new),--force)
+	@touch build/compiled
 
 demo: circuits compile ## both rollups and channels on a local chain, with real proofs and cheats who are caught
 	@$(APE) run demo
