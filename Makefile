@@ -23,7 +23,7 @@ test-circuits: setup
 	@$(PYTHON_IN_VENV) -m layer2.zk.build --test
 
 # Ape leaves a contract alone when only what it imports has changed: if anything has, all of it is compiled.
-SOURCES := ape-config.yaml package-lock.json $(shell find contracts -name '*.sol' -not -path 'contracts/.cache/*')
+SOURCES = ape-config.yaml package-lock.json $(shell find contracts -name '*.sol' -not -path 'contracts/.cache/*')
 compile: setup ## compile the contracts
 	@mkdir -p build
 	@$(APE) compile $(if $(shell test -e build/compiled && find $(SOURCES) -newer build/compiled || echo new),--force)

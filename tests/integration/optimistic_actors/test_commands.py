@@ -1,4 +1,7 @@
-"""The commands as a user types them: `ape run …` in a process of its own. Mistakes get one line and an exit code."""
+"""The commands as a user types them: mistakes get one line and an exit code.
+
+A few are run in a process of their own, `ape run …`; the others as click commands in this one, which is faster.
+"""
 
 import json
 import time
