@@ -6,6 +6,7 @@ May import everything; slow modules only inside functions, since `ape run` impor
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,6 +26,59 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 EXPECTED_FAILURE = 1
 """Exit code when the program did what it should and the answer is no; click uses 2 for wrong usage."""
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds of 0 or more (`min_open`: of more than 0); neither infinite nor "not a number"."""
+
+    name = "seconds"
+
+    def __init__(self, min_open: bool = False) -> None:
+        super().__init__(0, min_open=min_open)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The value as a number. Raises click's error for anything else."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no number of seconds.", param, ctx)
+        return number
+
+
+class Ether(click.ParamType):
+    """An amount of ETH, which becomes wei."""
+
+    name = "eth"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The value in wei. Raises click's error for what is no amount."""
+        from layer2.wallet.units import TokenInfo, WalletError
+
+        if isinstance(value, int):
+            return value
+        try:
+            return TokenInfo(0, None, "ETH", 18).parse(value)
+        except WalletError as error:
+            self.fail(str(error), param, ctx)
+
+
+ACCOUNT_INDEX = click.IntRange(1, 2**32 - 1)
+"""Index of an account on Layer 2, as the contracts take it."""
+
+
+def writable(path: Path) -> Path:
+    """The path, once its folder is there and the file can be written: asked before the work that ends with writing it.
+
+    Raises click's error when it cannot.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        existed = path.exists()
+        path.open("a").close()
+        if not existed:
+            path.unlink()
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be written ({error.strerror}): name another file") from error
+    return path
 
 
 def reports_errors(function: F) -> F:
@@ -61,6 +115,7 @@ def reports_errors(function: F) -> F:
             KeyFileError,
             LedgerError,
             OptimisticError,
+            OSError,
             ProofError,
             RelayerClientError,
             RequestException,

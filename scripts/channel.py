@@ -60,8 +60,10 @@ def deploy(account_name: str | None, output: Path | None) -> None:
 
     common.compile_contracts()
     chain = common.connected_chain()
-    made = deploy_channels(chain, common.signer(account_name, chain), progress=click.echo)
-    path = deployment.write(made.deployment, output)
+    signer = common.signer(account_name, chain)
+    path = common.writable(output or deployment.path_of(chain.chain_id()))
+    made = deploy_channels(chain, signer, progress=click.echo)
+    deployment.write(made.deployment, path)
     d = made.deployment
     click.echo(f"hub            {d.hub} in block {d.block} of chain {d.chain_id}")
     click.echo(f"state channels {d.state_channel}")
@@ -264,7 +266,13 @@ def claim(
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the service listens.")
 @click.option("--port", default=8549, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
-@click.option("--interval", default=2.0, show_default=True, help="Seconds between looks at an idle chain.")
+@click.option(
+    "--interval",
+    type=common.Seconds(min_open=True),
+    default=2.0,
+    show_default=True,
+    help="Seconds between looks at an idle chain.",
+)
 def serve(
     channels: Any,
     signer: Any,
@@ -288,8 +296,6 @@ def serve(
     from layer2.channels.running import ServeOptions, database_path, run_service
     from layer2.channels.signing import ETH
 
-    if interval <= 0:
-        raise click.UsageError("--interval must be more than 0")
     token = channels.token(token_name)
     address = token.address or ETH
     least = None if claim_at is None else token.parse(claim_at)
@@ -356,7 +362,13 @@ def status(channels: Any, signer: Any, database: Path | None, channel: str | Non
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Keep the co-signed state in this JSON file; may be repeated.",
 )
-@click.option("--interval", default=2.0, show_default=True, help="Seconds between looks at an idle chain.")
+@click.option(
+    "--interval",
+    type=common.Seconds(min_open=True),
+    default=2.0,
+    show_default=True,
+    help="Seconds between looks at an idle chain.",
+)
 @click.option("--once", is_flag=True, help="Do what there is to do, and end.")
 def watch(
     channels: Any,
@@ -374,8 +386,6 @@ def watch(
     from layer2.channels.running import WatchOptions, database_path, read_signed_state, run_watchtower
     from layer2.channels.vouchers import SignedVoucher
 
-    if interval <= 0:
-        raise click.UsageError("--interval must be more than 0")
     options = WatchOptions(
         database or database_path("watchtower", channels, signer),
         tuple(SignedVoucher.parse(text) for text in vouchers),

@@ -39,6 +39,7 @@ def cli(picture: Path) -> None:
     from layer2.demo.story import Cast, Story
 
     started = time.monotonic()
+    common.writable(picture)
     common.compile_contracts()
     chain = common.connected_chain()
     if chain.chain_id() not in LOCAL_CHAIN_IDS:

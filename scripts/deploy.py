@@ -29,7 +29,13 @@ from layer2 import cli as common
 @click.option(
     "--reward-delay", default=24 * 3600, show_default=True, help="Optimistic: seconds until a reward is paid."
 )
-@click.option("--minimum-stake", default=1.0, show_default=True, help="Optimistic: a sequencer's bond in ETH.")
+@click.option(
+    "--minimum-stake",
+    type=common.Ether(),
+    default="1",
+    show_default=True,
+    help="Optimistic: a sequencer's bond in ETH.",
+)
 @click.option("--inclusion-deadline", default=24 * 3600, show_default=True, help="Seconds a queue entry may wait.")
 @click.option("--queue-quota", default=20, show_default=True, help="Queue entries that a late batch must take.")
 @click.option("--priority-timeout", default=3 * 24 * 3600, show_default=True, help="Seconds until anyone may submit.")
@@ -53,7 +59,7 @@ def cli(
     levels: int,
     challenge_period: int,
     reward_delay: int,
-    minimum_stake: float,
+    minimum_stake: int,
     inclusion_deadline: int,
     queue_quota: int,
     priority_timeout: int,
@@ -81,11 +87,13 @@ def cli(
     common.compile_contracts()
     chain = common.connected_chain()
     signer = common.signer(account_name, chain)
+    files = deployment if is_zk else optimistic_deployment
+    path = common.writable(output or files.path_of(chain.chain_id()))
     if is_zk:
         keys = VerifyingKeys.from_json(keys_file or GENERATED / "verifying_keys.json")
         config = RollupConfig(inclusion_deadline, queue_quota, priority_timeout, max_batch_age, freeze_deadline)
         made = deploy(chain, signer, keys, config, operator=operator, progress=click.echo)
-        path = deployment.write(made.deployment, output)
+        deployment.write(made.deployment, path)
         parts = {"verifier": made.deployment.verifier}
     else:
         settings = OptimisticConfig(
@@ -97,11 +105,11 @@ def cli(
             max_batch_age,
             challenge_period,
             reward_delay,
-            round(minimum_stake * 10**9) * 10**9,
+            minimum_stake,
         )
         shared = None if share is None else deployment.read(share)
         made = deploy_optimistic(chain, signer, settings, operator=operator, shared=shared, progress=click.echo)
-        path = optimistic_deployment.write(made.deployment, output)
+        optimistic_deployment.write(made.deployment, path)
         parts = {"executor": made.deployment.state_transition, "opener": made.deployment.cell_verifier}
     d = made.deployment
     click.echo(f"rollup    {d.rollup} in block {d.block} of chain {d.chain_id}")

@@ -23,9 +23,10 @@ def cli(kind: str, deployment_file: Path | None, beacon: str | None, blocks: int
     """
     if blocks < 1:
         raise click.BadParameter("give at least 1", param_hint="--blocks")
+    if output is not None:
+        common.writable(output)
     root, records = _zk(deployment_file, blocks) if kind == "zk" else _optimistic(deployment_file, beacon, blocks)
     if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps({"stateRoot": root, "accounts": records}, indent=1) + "\n")
         click.echo(f"written       {output}")
 

@@ -18,7 +18,13 @@ from layer2 import cli as common
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the service listens.")
 @click.option("--port", default=8547, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--batch-size", default=120, show_default=True, type=click.IntRange(1), help="Operations a batch.")
-@click.option("--batch-timeout", default=30.0, show_default=True, help="Seconds until a batch that is not full is cut.")
+@click.option(
+    "--batch-timeout",
+    type=common.Seconds(),
+    default=30.0,
+    show_default=True,
+    help="Seconds until a batch that is not full is cut.",
+)
 @click.option(
     "--confirmations", default=0, show_default=True, type=click.IntRange(0), help="Blocks above one to count."
 )
@@ -27,7 +33,13 @@ from layer2 import cli as common
 )
 @click.option("--default-min-fee", default=0, show_default=True, type=click.IntRange(0), help="For the other tokens.")
 @click.option("--serve-withdrawals", is_flag=True, help="Send payouts to their owners, at the relayer's cost.")
-@click.option("--interval", default=2.0, show_default=True, help="Seconds between looks at an idle chain.")
+@click.option(
+    "--interval",
+    type=common.Seconds(min_open=True),
+    default=2.0,
+    show_default=True,
+    help="Seconds between looks at an idle chain.",
+)
 @click.option("--workers", type=click.IntRange(1), help="Proofs at a time.  [default: one a core]")
 @click.option("--backend", type=click.Choice(["native", "snarkjs", "rapidsnark"]), help="Who proves.")
 @click.option("--circuits", "build", type=click.Path(file_okay=False, path_type=Path), help="[default: build/circuits]")
@@ -60,8 +72,6 @@ def cli(
     from layer2.node.running import RelayerOptions, run_relayer
     from layer2.zk.build import BUILD
 
-    if batch_timeout < 0 or interval <= 0:
-        raise click.UsageError("--batch-timeout must be 0 or more, --interval more than 0")
     rollup = common.connected_rollup(deployment_file)
     config = RelayerConfig(
         max_batch_size=batch_size,

@@ -22,7 +22,13 @@ from layer2 import cli as common
     "--data", type=click.Choice(["blob", "calldata"]), default="blob", show_default=True, help="Where to post."
 )
 @click.option("--batch-size", default=1000, show_default=True, type=click.IntRange(1, 1024), help="Operations a batch.")
-@click.option("--batch-timeout", default=30.0, show_default=True, help="Seconds until a batch that is not full is cut.")
+@click.option(
+    "--batch-timeout",
+    type=common.Seconds(),
+    default=30.0,
+    show_default=True,
+    help="Seconds until a batch that is not full is cut.",
+)
 @click.option(
     "--confirmations", default=0, show_default=True, type=click.IntRange(0), help="Blocks above one to count."
 )
@@ -30,11 +36,17 @@ from layer2 import cli as common
     "--min-fee", "fees", multiple=True, metavar="TOKEN=AMOUNT", help="Least fee, in smallest units; may be repeated."
 )
 @click.option("--default-min-fee", default=0, show_default=True, type=click.IntRange(0), help="For the other tokens.")
-@click.option("--bond", type=float, default=0, help="Bring the bond up to this many ETH first.")
+@click.option("--bond", type=common.Ether(), default="0", help="Bring the bond up to this many ETH first.")
 @click.option("--start-exit", is_flag=True, help="Give up the right to submit; the bond can be taken out later.")
 @click.option("--withdraw-bond", is_flag=True, help="Take the bond out, a challenge period after --start-exit.")
 @click.option("--dispute/--no-dispute", default=True, show_default=True, help="Prove wrong batches of others wrong.")
-@click.option("--interval", default=2.0, show_default=True, help="Seconds between looks at an idle chain.")
+@click.option(
+    "--interval",
+    type=common.Seconds(min_open=True),
+    default=2.0,
+    show_default=True,
+    help="Seconds between looks at an idle chain.",
+)
 @click.option("--once", is_flag=True, help="Do what there is to do, without a service, and end.")
 @common.reports_errors
 def cli(
@@ -50,7 +62,7 @@ def cli(
     confirmations: int,
     fees: tuple[str, ...],
     default_min_fee: int,
-    bond: float,
+    bond: int,
     start_exit: bool,
     withdraw_bond: bool,
     dispute: bool,
@@ -66,8 +78,6 @@ def cli(
     from layer2.chain.deployment import FOLDER
     from layer2.node.optimistic_running import SequencerOptions, run_sequencer
 
-    if batch_timeout < 0 or interval <= 0 or bond < 0:
-        raise click.UsageError("--batch-timeout and --bond must be 0 or more, --interval more than 0")
     rollup = common.connected_optimistic_rollup(deployment_file)
     config = SequencerConfig(
         data="blob" if data == "blob" else "calldata",
@@ -83,7 +93,7 @@ def cli(
         host,
         port,
         interval,
-        round(bond * 10**9) * 10**9,
+        bond,
         start_exit,
         withdraw_bond,
         once,

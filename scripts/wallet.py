@@ -35,7 +35,10 @@ def _command(name: str, *, waits: bool = False) -> Callable[[Callable[..., None]
             run = option(run)
         if waits:
             run = click.option(
-                "--wait", default=0.0, help="Seconds to wait until a batch with it is verified.  [default: do not]"
+                "--wait",
+                type=common.Seconds(),
+                default=0.0,
+                help="Seconds to wait until a batch with it is verified.  [default: do not]",
             )(run)
         return cli.command(name, cls=common.ChainCommand)(run)
 
@@ -44,7 +47,9 @@ def _command(name: str, *, waits: bool = False) -> Callable[[Callable[..., None]
 
 _TOKEN = click.option("--token", "token_name", default="ETH", show_default=True)
 _FEE = click.option("--fee", default="0", show_default=True, help="The relayer's fee, in the same token.")
-_SOURCE = click.option("--from", "source", type=int, help="Own account, if there are several of the token.")
+_SOURCE = click.option(
+    "--from", "source", type=common.ACCOUNT_INDEX, help="Own account, if there are several of the token."
+)
 
 
 @_command("key")
@@ -67,7 +72,9 @@ def faucet(wallet: Any, amount: str, token_name: str) -> None:
 @_command("deposit")
 @click.argument("amount")
 @_TOKEN
-@click.option("--to-account", type=int, help="Own account.  [default: the first of the token, else a new one]")
+@click.option(
+    "--to-account", type=common.ACCOUNT_INDEX, help="Own account.  [default: the first of the token, else a new one]"
+)
 @click.option("--new-account", is_flag=True, help="Open another account.")
 @click.option("--approve", is_flag=True, help="Allow the token by a transaction even if it takes permits.")
 def deposit(
@@ -93,7 +100,7 @@ def deposit(
 @_command("send", waits=True)
 @click.argument("amount")
 @_TOKEN
-@click.option("--to", type=int, help="The recipient's account.")
+@click.option("--to", type=common.ACCOUNT_INDEX, help="The recipient's account.")
 @click.option("--to-owner", help="The recipient's L1 address: checked with --to, needed without.")
 @click.option(
     "--to-key", help="The recipient's public key, x,y as `wallet key` shows it: checked with --to, needed without."
@@ -144,7 +151,7 @@ def withdraw(wallet: Any, amount: str, token_name: str, fee: str, source: int | 
 
 
 @_command("force-withdraw")
-@click.argument("account", type=click.IntRange(1))
+@click.argument("account", type=common.ACCOUNT_INDEX)
 def force_withdraw(wallet: Any, account: int) -> None:
     """Queue a withdrawal of everything in ACCOUNT on L1, when no relayer takes yours."""
     receipt = wallet.force_withdrawal(account)

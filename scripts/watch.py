@@ -19,7 +19,13 @@ from layer2 import cli as common
     type=click.Path(dir_okay=False, path_type=Path),
     help="SQLite file.  [default: deploy/local/watch-<chain id>.sqlite]",
 )
-@click.option("--interval", default=2.0, show_default=True, help="Seconds between looks at an idle chain.")
+@click.option(
+    "--interval",
+    type=common.Seconds(min_open=True),
+    default=2.0,
+    show_default=True,
+    help="Seconds between looks at an idle chain.",
+)
 @click.option("--once", is_flag=True, help="Look (and dispute) until there is nothing new, and end.")
 @common.reports_errors
 def cli(
@@ -42,8 +48,6 @@ def cli(
     from layer2.chain.deployment import FOLDER
     from layer2.node.optimistic_running import WatchOptions, run_watch
 
-    if interval <= 0:
-        raise click.UsageError("--interval must be more than 0")
     rollup = common.connected_optimistic_rollup(deployment_file)
     options = WatchOptions(
         database or FOLDER / "local" / f"watch-{rollup.deployment.chain_id}.sqlite",

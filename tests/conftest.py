@@ -9,14 +9,23 @@ from ape.contracts import ContractInstance
 from hypothesis import settings
 
 from layer2.optimistic.blobs import setup_points
+from tests.support import transport
 from tests.support.anvil import Anvil
 
 # No test asserts a time. Repeatable, so that a failure in CI is one here.
 settings.register_profile("layer2", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("layer2")
 
+transport.install()
+
 SLOT = 12
 """Seconds from one block to the next on Ape's chain, as on Ethereum."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def network_settings() -> None:
+    """Ape validates its settings of the network four times for each transaction, until somebody has looked at them."""
+    assert ape.config.ethereum.local.default_provider == "foundry"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -144,11 +144,14 @@ def read(path: Path) -> Deployment:
 
 
 def write_file(text: str, path: Path) -> Path:
-    """Write a deployment file, whole or not at all. Returns its path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a deployment file, whole or not at all. Returns its path. Raises DeploymentError when it cannot."""
     draft = path.with_suffix(".tmp")
-    draft.write_text(text)
-    draft.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(text)
+        draft.replace(path)
+    except OSError as error:
+        raise DeploymentError(f"{path} cannot be written ({error.strerror}); it should hold: {text}") from error
     return path
 
 

@@ -16,9 +16,12 @@ from layer2.chain.rollup import Rollup
 from layer2.chain.sending import send
 from layer2.crypto.eddsa import PrivateKey
 from layer2.node.client import RelayerClient
+from layer2.toolchain import PROJECT
 from layer2.zk.build import TEST_CIRCUITS, verifying_keys
 from tests.support.anvil import Anvil, signer
 from tests.support.commands import command, run, run_process, serving
+
+NOWHERE = ["--network", "ethereum:local:http://127.0.0.1:9"]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,7 @@ def file(anvil: Anvil, network: list[str], tmp_path_factory: pytest.TempPathFact
     return folder / "rollup.json"
 
 
-@pytest.mark.parametrize("name", ["deploy", "relayer", "wallet", "rebuild", "escape", "demo", "scenario"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in (PROJECT / "scripts").glob("[!_]*.py")))
 def test_help(name: str) -> None:
     cli = command(name)
     commands = [[], *([sub] for sub in getattr(cli, "commands", {}))]
@@ -45,8 +48,28 @@ def test_help(name: str) -> None:
 
 @pytest.mark.parametrize("arguments", [["wallet", "balance"], ["rebuild"]])
 def test_no_chain_there(arguments: list[str]) -> None:
-    output = run_process(*arguments, "--network", "ethereum:local:http://127.0.0.1:9", code=1)
+    output = run_process(*arguments, *NOWHERE, code=1)
     assert "no node answers at http://127.0.0.1:9: start one" in output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["deploy"],
+        ["deploy", "--rollup", "optimistic"],
+        ["relayer"],
+        ["sequencer"],
+        ["watch"],
+        ["escape"],
+        ["demo"],
+        ["scenario", "honest"],
+        ["channel", "deploy"],
+        ["channel", "status"],
+    ],
+    ids=" ".join,
+)
+def test_no_chain_there_for_any_command(arguments: list[str]) -> None:
+    assert "no node answers at http://127.0.0.1:9: start one" in run(*arguments, *NOWHERE, code=1)
 
 
 def test_mistakes(anvil: Anvil, network: list[str], file: Path, tmp_path: Path) -> None:
@@ -58,6 +81,9 @@ def test_mistakes(anvil: Anvil, network: list[str], file: Path, tmp_path: Path) 
         (["wallet", "balance", *network, *rollup, *nobody], 1, "no relayer answers at http://127.0.0.1:9"),
         (["wallet", "deposit", "x", *network, *rollup, *nobody, "--new-account"], 1, "amount 'x' is not a number"),
         (["wallet", "send", "1", *network, *rollup, *nobody], 2, "give --to ACCOUNT"),
+        (["wallet", "deposit", "1", *network, *rollup, "--to-account", "-1"], 2, "-1 is not in the range"),
+        (["wallet", "deposit", "1", *network, *rollup, "--to-account", str(2**32)], 2, "is not in the range"),
+        (["wallet", "force-withdraw", str(2**32), *network, *rollup], 2, "is not in the range"),
         (["wallet", "key", *network, *rollup, "--account", "nobody-at-all"], 2, "no such alias"),
         (["relayer", *network, *rollup, "--circuits", str(tmp_path), "--once"], 1, "is missing: run `make"),
     ]
@@ -65,6 +91,67 @@ def test_mistakes(anvil: Anvil, network: list[str], file: Path, tmp_path: Path) 
         assert message in run(*arguments, code=code)
     arguments, code, message = cases[0]
     assert message in run_process(*arguments, code=code)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "soon"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["relayer", "--batch-timeout"],
+        ["relayer", "--interval"],
+        ["sequencer", "--interval"],
+        ["sequencer", "--bond"],
+        ["watch", "--interval"],
+        ["wallet", "withdraw", "1", "--wait"],
+        ["channel", "watch", "--interval"],
+        ["deploy", "--rollup", "optimistic", "--minimum-stake"],
+    ],
+    ids=" ".join,
+)
+def test_times_and_amounts_are_numbers(network: list[str], arguments: list[str], value: str) -> None:
+    assert "Invalid value" in run(*arguments, value, *network, code=2)
+
+
+def test_files_that_are_wrong(anvil: Anvil, network: list[str], file: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.json"
+    broken.write_text("{")
+    elsewhere = tmp_path / "elsewhere.json"
+    elsewhere.write_text(file.read_text().replace('"chain_id": 31337', '"chain_id": 5'))
+    keys = ["deploy", *network, "--keys"]
+    cases = [
+        (["rebuild", *network, "--deployment", str(broken)], f"{broken} is not JSON"),
+        (["rebuild", *network, "--deployment", str(elsewhere)], "follows chain 31337, the deployment is on chain 5"),
+        (["relayer", *network, "--deployment", str(elsewhere)], "follows chain 31337, the deployment is on chain 5"),
+        (["wallet", "key", *network, "--deployment", str(elsewhere)], "the deployment is on chain 5"),
+        (["escape", *network, "--deployment", str(elsewhere)], "the deployment is on chain 5"),
+        ([*keys, str(tmp_path / "none.json")], "none.json"),
+        ([*keys, str(broken)], f"{broken}"),
+    ]
+    for arguments, message in cases:
+        assert message in run(*arguments, code=1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["deploy", "--output"],
+        ["deploy", "--rollup", "optimistic", "--output"],
+        ["channel", "deploy", "--output"],
+        ["demo", "--picture"],
+        ["rebuild", "--output"],
+    ],
+    ids=" ".join,
+)
+def test_output_that_cannot_be_written(
+    anvil: Anvil, network: list[str], file: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    """Known before anything is sent: no gas is spent on contracts whose addresses are then lost."""
+    before = anvil.chain.head().number
+    for path in (file / "below-a-file.json", tmp_path):
+        options = [*network, *(["--deployment", str(file)] if arguments[0] == "rebuild" else [])]
+        shown = run(*arguments, str(path), *options, code=2 if path == tmp_path else 1)
+        assert "cannot be written" in shown or "is a directory" in shown
+    assert anvil.chain.head().number == before
 
 
 def test_from_deposit_to_payout(anvil: Anvil, network: list[str], file: Path, tmp_path: Path) -> None:
