@@ -90,6 +90,26 @@ def test_attack_refusing_payee_blocks_nobody(project, paid, hub, alice, bob, mal
     assert (channel.owed(refuser), channel.owed(alice), channel.state) == (20, 0, (0, 100))
 
 
+@pytest.mark.parametrize("code", ["RevertingPayee", "GasBurningPayee"])
+def test_attack_refusing_payee_does_not_stop_a_closing(project, paid, hub, chain, alice, bob, mallory, code):
+    """Its account has such code (EIP-7702): it closes, the payer closes with its key's signature, its own money waits."""
+    refuser = mallory.deploy(getattr(project, code))
+    other = paid.other(salt=b"o" * 32)
+    other.deposit(alice, 100)
+    chain.provider.make_request("anvil_setCode", [bob.address, "0xef0100" + refuser.address[2:]])
+    assert paid.close(bob, 60, paid.voucher(60)).events == [hub.ChannelClosed(channelId=paid.id, amount=60, refund=40)]
+    assert other.close(alice, 70, other.voucher(70), other.closing(70)).events == [
+        hub.ChannelClosed(channelId=other.id, amount=70, refund=30)
+    ]
+    hub.settle(alice, ETHER, sender=mallory)
+    with reverts(hub.ETHTransferFailed):
+        hub.settle(bob, ETHER, sender=mallory)
+    assert (paid.owed(alice), paid.owed(bob), hub.balance) == (0, 130, 130)
+    chain.provider.make_request("anvil_setCode", [bob.address, "0x"])
+    hub.settle(bob, ETHER, sender=mallory)
+    assert (paid.owed(bob), hub.balance) == (0, 0)
+
+
 def test_attack_refusing_payer_blocks_nobody(project, hub, alice, bob, mallory):
     """The payee closes, and is paid."""
     refuser = mallory.deploy(project.RevertingPayee)

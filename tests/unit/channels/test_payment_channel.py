@@ -354,6 +354,22 @@ def test_refusing_recipient_loses_nothing(project, accounts, alice, expiration, 
     assert (channel.claimed(), channel.balance) == (0, DEPOSIT)
 
 
+@pytest.mark.parametrize("payee", ["RevertingPayee", "GasBurningPayee"])
+def test_attack_refusing_recipient_blocks_no_closing(project, alice, expiration, attempt, mine_at, at_time, payee):
+    """The sender gets everything back after expiry, as ever: not a second earlier."""
+    contract = alice.deploy(getattr(project, payee))
+    channel = alice.deploy(project.PaymentChannel, contract, expiration, value=DEPOSIT)
+    for time in (expiration - 1, expiration):
+        mine_at(time)
+        with reverts(channel.NotExpired, expiration=expiration):
+            attempt(channel, "closeChannel", sender=alice)
+    at_time(expiration + 1)
+    before = alice.balance
+    receipt = channel.closeChannel(sender=alice)
+    assert receipt.events == [channel.ChannelClosed(sender=alice, refund=DEPOSIT)]
+    assert (paid(receipt, alice, before), channel.balance) == (DEPOSIT, 0)
+
+
 @pytest.mark.parametrize("code", ["RevertingPayee", "GasBurningPayee"])
 def test_attack_refusing_sender_does_not_stop_the_recipient(project, alice, bob, expiration, pay, attempt, chain, code):
     """The recipient closes; the sender's money waits until the sender takes it, which may be before expiry."""

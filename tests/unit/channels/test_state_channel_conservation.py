@@ -1,15 +1,16 @@
 """Random lives of state channels: the contract has what it owes after every step, and honest parties get their due.
 
-    balance = deposits of channels that are not closed + what is owed, for each token
+    balance = deposits of channels that are not closed + what is owed + what was forced upon it, for each token
 
 A channel's two parties pay each other, lock payments, keep signatures back, and close: together, alone with their last
 state, or, as a cheat, with an old one. A stranger watches for whoever is honest, and answers in time. When a channel is
 closed, an honest party has got at least what the last state with both signatures gives it, or the next one, if it has
-signed that for the other party to keep; and a cheat that was caught two versions later has got nothing.
+signed that for the other party to keep; and a cheat that was caught two versions later has got nothing. In between
+forgers try what they can, and are refused with the error that fits.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -22,7 +23,9 @@ from hypothesis.stateful import (
     rule,
 )
 
-from tests.support.state_channels import DAY, ETHER, HOUR, NOBODY, Channel, Lock, Signed, hash_of_secret
+from tests.support.reverts import call_many, reverts
+from tests.support.state_channels import DAY, ETHER, HOUR, NOBODY, Channel, Lock, Signed, digest, hash_of_secret
+from tests.support.typed import sign
 from tests.support.walks import machine, walk_at_random
 
 SEEN = {
@@ -42,8 +45,21 @@ SEEN = {
     "cheat penalised",
     "cheat's own answer",
     "settled",
+    "ether forced upon it",
 }
 """What happens in the life that is told below; the walks are free to miss some."""
+
+FORGERIES = (
+    "one signature for both",
+    "a stranger's signature",
+    "other amounts than signed",
+    "another channel's",
+    "more than there is",
+    "money that never came",
+    "by a stranger, or no later than the one on the table",
+    "finished too early, or with another state",
+)
+"""What forgers try; the first six are states."""
 
 SECRETS = [bytes([number]) * 32 for number in range(4)]
 A, B = 0, 1
@@ -85,13 +101,15 @@ def street(project, accounts, usdc):
     for party in parties:
         usdc.mint(party, 10**12, sender=party)
         usdc.approve(contract, 2**256 - 1, sender=party)
-    return SimpleNamespace(contract=contract, parties=parties, stranger=accounts[4], usdc=usdc)
+    return SimpleNamespace(
+        contract=contract, parties=parties, stranger=accounts[4], usdc=usdc, forcer=project.EtherForcer
+    )
 
 
 def test_conservation(street):
-    """Five walks of 25 steps."""
+    """Eight walks of 30 steps."""
     walk = machine(Machine, street)
-    walk_at_random(walk, walks=5, steps=25)
+    walk_at_random(walk, walks=8, steps=30)
     assert walk.seen["channel"] > 10
 
 
@@ -105,7 +123,7 @@ def test_conservation_in_a_life_with_everything(street):
 
 
 class Machine(RuleBasedStateMachine):
-    """Every step is what somebody may do; who may not is tested elsewhere."""
+    """Every step but a forgery is what somebody may do."""
 
     world: SimpleNamespace
     seen: ClassVar[Counter[str]]
@@ -117,6 +135,7 @@ class Machine(RuleBasedStateMachine):
         self.revealed: dict[bytes, int] = {}
         self.lives: list[Life] = []
         self.owed: Counter[tuple[str, str]] = Counter()
+        self.forced = 0
         self.is_over = False
 
     def teardown(self) -> None:
@@ -377,6 +396,80 @@ class Machine(RuleBasedStateMachine):
         self.provider.make_request("evm_setNextBlockTimestamp", [self.now + seconds])
         self.provider.make_request("evm_mine", [])
 
+    # ---------------------------------------------------------------- forgers
+
+    @rule(place=st.integers(0, 1), kind=st.sampled_from(FORGERIES))
+    def forge(self, place, kind) -> None:
+        """Whoever tries gets nothing; tried without a transaction, as it costs nobody anything."""
+        life = self.pick(place)
+        channel, contract, stranger = life.channel, self.contract, self.world.stranger
+        is_late = life.table is not None and self.now > channel.deadline
+        if kind == FORGERIES[7]:
+            self.forge_the_end(life, is_late)
+        elif kind == FORGERIES[6]:
+            later = self.forged(life, "")
+            if life.table is None:
+                with reverts(contract.NotAParty, caller=stranger.address):
+                    channel.try_start(stranger, later)
+            elif not is_late:
+                with reverts(contract.VersionNotLater, version=life.table.state.version):
+                    channel.try_challenge(stranger, life.table)
+        else:
+            a, b = channel.config.party_a, channel.config.party_b
+            forged = self.forged(life, kind)
+            error, values = {
+                FORGERIES[0]: (contract.InvalidSignature, {"signer": b}),
+                FORGERIES[1]: (contract.InvalidSignature, {"signer": a}),
+                FORGERIES[2]: (contract.InvalidSignature, {"signer": a}),
+                FORGERIES[3]: (contract.WrongChannel, {"channelId": forged.state.channel_id}),
+                FORGERIES[4]: (contract.UnbalancedState, {"deposits": sum(life.received)}),
+                FORGERIES[5]: (contract.DepositsMissing, {"party": a, "received": life.received[A]}),
+            }[kind]
+            if is_late:
+                error, values = contract.ChallengePeriodOver, {"deadline": channel.deadline}
+            with reverts(error, **values):
+                (channel.try_start if life.table is None else channel.try_challenge)(channel.party_b, forged)
+        self.seen["forgery"] += 1
+
+    def forged(self, life: Life, kind: str) -> Signed:
+        """A state of a version that nobody has seen, which gives A everything, with this defect; "" for none."""
+        channel, total, (a, b) = life.channel, sum(life.received), life.received
+        version = 1000
+        given = channel.state(version, total, 0, deposits=life.received)
+        if kind == FORGERIES[3]:
+            given = given.with_(channel_id=self.lives[1 - self.lives.index(life)].channel.id)
+        elif kind == FORGERIES[4]:
+            given = channel.state(version, total + 1, 0, deposits=life.received)
+        elif kind == FORGERIES[5]:
+            given = channel.state(version, total + 1, 0, deposits=(a + 1, b))
+        signed = channel.sign(given)
+        if kind == FORGERIES[0]:
+            return replace(signed, b=signed.a)
+        if kind == FORGERIES[1]:
+            return replace(signed, a=sign(self.world.stranger, digest(self.contract, signed.state)))
+        if kind == FORGERIES[2]:
+            return signed.with_(balance_a=total - 1, balance_b=1)
+        return signed
+
+    def forge_the_end(self, life: Life, is_late: bool) -> None:
+        channel, contract = life.channel, self.contract
+        other = self.forged(life, "")
+        if life.table is None:
+            error, values = contract.ChannelNotClosing, {"channelId": channel.id}
+        elif not is_late:
+            error, values = contract.ChallengePeriodRunning, {"deadline": channel.deadline}
+        else:
+            error, values = contract.StateMismatch, {}
+        with reverts(error, **values):
+            channel.try_finish(self.world.stranger, other)
+
+    @rule(amount=st.integers(1, 9))
+    def force_ether(self, amount) -> None:
+        """Upon the contract, by a contract that destroys itself: nobody gets it, nobody is owed less or more."""
+        self.world.stranger.deploy(self.world.forcer, self.contract, value=amount)
+        self.forced += amount
+        self.seen["ether forced upon it"] += 1
+
     # ---------------------------------------------------------------- a life
 
     def live(self) -> None:
@@ -428,6 +521,17 @@ class Machine(RuleBasedStateMachine):
         do(self.close_together, first, -7)
         for who in (A, B):
             do(self.settle, who, True)
+        # Everything that a forger tries, before a closing, during one, and after its deadline.
+        do(self.force_ether, 5)
+        for kind in FORGERIES:
+            do(self.forge, first, kind)
+        do(self.start, first, B, 0)
+        for kind in FORGERIES:
+            do(self.forge, first, kind)
+        do(self.time_passes, HOUR + 60)
+        for kind in FORGERIES:
+            do(self.forge, first, kind)
+        do(self.finish, first)
 
     # ---------------------------------------------------------------- the end
 
@@ -443,16 +547,25 @@ class Machine(RuleBasedStateMachine):
         for who in (A, B):
             for ether in (True, False):
                 self.settle(who, ether)
-        assert (self.contract.balance, self.world.usdc.balanceOf(self.contract)) == (0, 0)
+        assert (self.contract.balance, self.world.usdc.balanceOf(self.contract)) == (self.forced, 0)
 
     # ---------------------------------------------------------------- the books
 
     @invariant()
     def books_balance(self) -> None:
-        for token, balance in (
-            (ETHER, self.contract.balance),
-            (self.world.usdc.address, self.world.usdc.balanceOf(self.contract)),
-        ):
+        """What the contract says it owes and has received is what it has."""
+        contract, usdc, parties = self.contract, self.world.usdc, self.world.parties
+        tokens = (ETHER, usdc.address)
+        owed = [(party.address, token) for token in tokens for party in parties]
+        questions = [
+            *((contract.address, bytes(contract.owed.encode_input(*pair))) for pair in owed),
+            *((contract.address, bytes(contract.depositsOf.encode_input(life.channel.id))) for life in self.lives),
+            (usdc.address, bytes(usdc.balanceOf.encode_input(contract.address))),
+        ]
+        answers = call_many(self.provider, questions)
+        amounts = [int.from_bytes(answer[:32]) + int.from_bytes(answer[32:]) for answer in answers]
+        assert amounts[:4] == [self.owed[pair] for pair in owed]
+        assert amounts[4:-1] == [sum(life.received) for life in self.lives]
+        for token, balance in ((ETHER, contract.balance - self.forced), (usdc.address, amounts[-1])):
             held = sum(sum(life.received) for life in self.lives if life.channel.config.token == token)
-            owed = sum(self.owed[party.address, token] for party in self.world.parties)
-            assert balance == held + owed
+            assert balance == held + sum(self.owed[party.address, token] for party in parties)
