@@ -92,7 +92,7 @@ def test_attack_refusing_payee_blocks_nobody(project, paid, hub, alice, bob, mal
 
 @pytest.mark.parametrize("code", ["RevertingPayee", "GasBurningPayee"])
 def test_attack_refusing_payee_does_not_stop_a_closing(project, paid, hub, chain, alice, bob, mallory, code):
-    """Its account has such code (EIP-7702): it closes, the payer closes with its key's signature, its own money waits."""
+    """Its account has such code (EIP-7702): it closes, the payer closes with its signature, its own money waits."""
     refuser = mallory.deploy(getattr(project, code))
     other = paid.other(salt=b"o" * 32)
     other.deposit(alice, 100)
