@@ -86,6 +86,15 @@ class ToyRollup:
         """Tries a submission without a transaction: what a transaction would revert with, this raises."""
         call(self.contract, submission.calldata(), sender or self.operator)
 
+    def send_raw(self, calldata: bytes, sender: AccountAPI | None = None) -> ReceiptAPI:
+        """Sends a transaction with any input."""
+        return (sender or self.operator).transfer(self.contract, 0, data=calldata)
+
+    def stored(self) -> tuple[str, int]:
+        """All that the contract has: the root of its storage, payouts and totals included, and its ether."""
+        proof = self.contract.provider.make_request("eth_getProof", [self.contract.address, [], "latest"])
+        return str(proof["storageHash"]), int(proof["balance"], 16)
+
     def observe(self) -> tuple[Any, ...]:
         """Everything that a batch may change, but payouts."""
         c = self.contract

@@ -1,9 +1,16 @@
 """Deployments that tests of contracts share."""
 
+from collections.abc import Callable
+
 import pytest
+from ape.exceptions import ContractLogicError, CustomError, OutOfGasError
+from eth_utils import keccak
+from web3.exceptions import ContractLogicError as Web3LogicError
+from web3.exceptions import Web3RPCError
 
 from layer2.chain.state_transition import StateTransition
 from tests.support.batches import Sizes
+from tests.support.reverts import revert_data
 from tests.support.toy_keys import Trapdoor
 from tests.support.toy_rollup import ToyRollup
 
@@ -18,6 +25,31 @@ KEY = (
     5299619240641551281634865583518297030282874472190772894086521144482721001553,
     16950150798460657717958625567821834550301663161624707787222815936182638968203,
 )
+
+OUT_OF_GAS = "out of gas"
+
+
+def failure(action: Callable[[], object]) -> bytes | str:
+    """What a call or transaction fails with for want of gas: the bytes that it reverts with, or that it runs out."""
+    with pytest.raises((ContractLogicError, OutOfGasError, Web3LogicError, Web3RPCError)) as caught:
+        action()
+    if isinstance(caught.value, OutOfGasError) or "OutOfGas" in str(caught.value):
+        return OUT_OF_GAS
+    return revert_data(caught.value)
+
+
+def selector(error: type[CustomError]) -> bytes:
+    """What a custom error begins with, and is all of if it has no values."""
+    inputs = ",".join(item.canonical_type for item in error.abi.inputs)
+    return keccak(text=f"{error.abi.name}({inputs})")[:4]
+
+
+def widened(calldata: bytes, word: int, bit: int) -> bytes:
+    """Calldata with one bit of an argument's word set, which is 0 there."""
+    place = 4 + 32 * word
+    value = int.from_bytes(calldata[place : place + 32])
+    assert not value >> bit & 1
+    return calldata[:place] + (value | 1 << bit).to_bytes(32) + calldata[place + 32 :]
 
 
 @pytest.fixture(scope="session")

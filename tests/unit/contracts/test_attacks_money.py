@@ -101,6 +101,46 @@ def test_blacklisting_hurts_the_listed_only(project, list_token, custody, alice,
     assert token.balanceOf(alice) == 20
 
 
+def test_token_that_loses_its_code_hurts_its_own_holders_only(
+    project, chain, list_token, custody, usdc, usdc_id, alice, bob
+):
+    """A token that destroys itself after it was listed. Nothing is taken, paid or forgotten, and other tokens work."""
+    token = alice.deploy(project.TestUSDC)
+    number = list_token(token)
+    for one, id_ in ((token, number), (usdc, usdc_id)):
+        one.mint(alice, 100, sender=alice)
+        one.approve(custody, 100, sender=alice)
+        custody.deposit(id_, 50, alice, 0, KEY, sender=alice)
+        custody.credit(bob, id_, 20, sender=alice)
+    code = chain.provider.get_code(token.address)
+    chain.provider.make_request("anvil_setCode", [token.address, "0x"])
+
+    def held() -> tuple[int, ...]:
+        return custody.queueTail(), custody.held(number), custody.payouts(bob, number), custody.held(usdc_id)
+
+    assert held() == (2, 50, 20, 50)
+    with reverts():
+        custody.deposit(number, 5, alice, 0, KEY, sender=alice)
+    with reverts():
+        custody.depositWithPermit(number, 5, alice, 0, KEY, 0, 0, bytes(32), bytes(32), sender=alice)
+    for claim in (
+        lambda: custody.withdraw(number, bob, sender=bob),
+        lambda: custody.withdrawFor(bob, number, sender=alice),
+    ):
+        with reverts(custody.TransferFailed):
+            claim()
+    assert held() == (2, 50, 20, 50)
+    custody.withdraw(usdc_id, bob, sender=bob)
+    custody.deposit(usdc_id, 50, alice, 0, KEY, sender=alice)
+    custody.deposit(0, 5, alice, 0, KEY, value=5, sender=alice)
+    assert (usdc.balanceOf(bob), usdc.balanceOf(custody), custody.held(usdc_id), custody.held(0)) == (20, 80, 80, 5)
+
+    # Should the token ever come back, what it owes is there.
+    chain.provider.make_request("anvil_setCode", [token.address, "0x" + bytes(code).hex()])
+    custody.withdraw(number, bob, sender=bob)
+    assert (token.balanceOf(bob), token.balanceOf(custody), custody.held(number)) == (20, 30, 30)
+
+
 @pytest.fixture
 def reentrant(project, list_token, custody, alice, bob):
     token = alice.deploy(project.ReentrantToken)

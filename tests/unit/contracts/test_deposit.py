@@ -4,9 +4,9 @@ import pytest
 from eth_utils import keccak
 
 from tests.support.batches import slot
-from tests.support.reverts import reverts
+from tests.support.reverts import call, reverts
 from tests.support.toy_keys import R
-from tests.unit.contracts.conftest import KEY
+from tests.unit.contracts.conftest import KEY, widened
 
 ZERO = "0x0000000000000000000000000000000000000000"
 MAX = 2**128 - 1
@@ -81,6 +81,16 @@ def test_takes_no_more_than_allowance_and_balance(custody, usdc, usdc_id, funded
     for sender in (alice, bob):
         with reverts(custody.TransferFromFailed):
             custody.deposit(usdc_id, 1000_000001, sender, 0, KEY, sender=sender)
+
+
+@pytest.mark.parametrize(("word", "bits"), [(0, 16), (2, 160), (3, 32)], ids=["token", "owner", "account"])
+def test_attack_fields_wider_than_their_place(custody, funded, usdc_id, alice, word, bits):
+    """Whatever is above the field: the lowest bit too many, and the highest."""
+    good = bytes(custody.deposit.encode_input(usdc_id, 5, alice, 7, KEY))
+    call(custody, good, alice)
+    for bit in (bits, 255):
+        with reverts():
+            call(custody, widened(good, word, bit), alice)
 
 
 def test_ether(custody, chain, alice, bob):

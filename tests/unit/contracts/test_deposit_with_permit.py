@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import pytest
 from eth_account import Account
 
-from tests.support.reverts import reverts
-from tests.unit.contracts.conftest import KEY
+from tests.support.reverts import call, reverts
+from tests.unit.contracts.conftest import KEY, widened
+
+ZERO = "0x0000000000000000000000000000000000000000"
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,36 @@ def test_refuses_what_deposit_refuses(custody, registry, alice, usdc_id, sign):
         custody.depositWithPermit(usdc_id + 1, 5, alice, 0, KEY, *permit, sender=alice)
     with reverts(custody.InvalidKey, x=1, y=2):
         custody.depositWithPermit(usdc_id, 5, alice, 0, (1, 2), *permit, sender=alice)
+    for owner in (ZERO, custody.address):
+        with reverts(custody.InvalidOwner, owner=owner):
+            custody.depositWithPermit(usdc_id, 5, owner, 0, KEY, *permit, sender=alice)
+    for account in (256, 2**32 - 1):
+        with reverts(custody.AccountOutOfRange, account=account, capacity=256):
+            custody.depositWithPermit(usdc_id, 5, alice, account, KEY, *permit, sender=alice)
+    assert custody.queueTail() == custody.held(usdc_id) == 0
+
+
+def test_refuses_deposits_of_nothing(custody, alice, usdc_id, sign):
+    with reverts(custody.EmptyDeposit, token=usdc_id):
+        custody.depositWithPermit(usdc_id, 0, alice, 0, KEY, *sign(0).arguments(), sender=alice)
+
+
+def test_total_of_a_token_stays_below_two_to_the_128(custody, alice, usdc, usdc_id, sign):
+    largest = 2**128 - 1
+    usdc.mint(alice, 2**129, sender=alice)
+    custody.depositWithPermit(usdc_id, largest, alice, 0, KEY, *sign(largest).arguments(), sender=alice)
+    with reverts(custody.TotalTooLarge, token=usdc_id, held=largest, arrived=1):
+        custody.depositWithPermit(usdc_id, 1, alice, 0, KEY, *sign(1).arguments(), sender=alice)
+    assert (custody.held(usdc_id), custody.queueTail()) == (largest, 1)
+
+
+@pytest.mark.parametrize(("word", "bits"), [(0, 16), (2, 160), (3, 32), (7, 8)], ids=["token", "owner", "account", "v"])
+def test_attack_fields_wider_than_their_place(custody, alice, usdc_id, sign, word, bits):
+    good = bytes(custody.depositWithPermit.encode_input(usdc_id, 5, alice, 7, KEY, *sign(5).arguments()))
+    call(custody, good, alice)
+    for bit in (bits, 255):
+        with reverts():
+            call(custody, widened(good, word, bit), alice)
 
 
 def test_bad_permits_give_no_allowance(custody, alice, usdc_id, sign, usdc):

@@ -120,6 +120,14 @@ def test_attack_time_freeze_after_the_head(toy, chain, at_time, alice, mallory, 
     assert c.isFrozen() is freezes
 
 
+def test_a_freeze_takes_no_value(toy, chain, mallory):
+    toy.contract.forceWithdraw(1, sender=mallory)
+    chain.mine(timestamp=chain.pending_timestamp + FREEZE_DEADLINE + 1)
+    with reverts():
+        toy.contract.freeze(value=1, sender=mallory)
+    toy.contract.freeze(sender=mallory)
+
+
 def test_a_quiet_rollup_cannot_be_frozen(toy, chain, mallory):
     chain.mine(timestamp=chain.pending_timestamp + 100 * FREEZE_DEADLINE)
     with reverts(toy.contract.FreezeTooEarly, until=2**256 - 1):
@@ -217,6 +225,13 @@ def test_attack_escape_of_another_leaf(final, mallory, changes):
     with reverts(final.contract.InvalidEscapeProof):
         final.contract.escape(1, final.leaf(1, **changes), final.tree.path(1), sender=mallory)
     final.escape(1, mallory)
+
+
+def test_an_escape_takes_no_value(final, mallory):
+    proof = (1, final.leaf(1), final.tree.path(1))
+    with reverts():
+        final.contract.escape(*proof, value=1, sender=mallory)
+    final.contract.escape(*proof, sender=mallory)
 
 
 @pytest.mark.parametrize("index", [0, 2, 3, 4, 5, 17, 65, 193, 255])

@@ -3,7 +3,8 @@
 from eth_utils import keccak
 
 from tests.support.batches import slot
-from tests.support.reverts import reverts
+from tests.support.reverts import call, reverts
+from tests.unit.contracts.conftest import widened
 
 
 def test_refuses_accounts_outside_the_tree(custody, alice):
@@ -26,3 +27,11 @@ def test_queues_the_callers_wish(custody, chain, alice):
 def test_takes_no_value(custody, alice):
     with reverts():
         custody.forceWithdraw(1, value=1, sender=alice)
+
+
+def test_attack_account_wider_than_its_place(custody, alice):
+    good = bytes(custody.forceWithdraw.encode_input(1))
+    call(custody, good, alice)
+    for bit in (32, 255):
+        with reverts():
+            call(custody, widened(good, 0, bit), alice)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.support.reverts import reverts
-from tests.unit.contracts.conftest import DAY, FREEZE_DEADLINE, KEY, QUOTA
+from tests.support.reverts import call, reverts
+from tests.unit.contracts.conftest import DAY, FREEZE_DEADLINE, KEY, QUOTA, widened
 
 ROOT = bytes(range(32))
 NOBODY = (0, 0)
@@ -182,6 +182,25 @@ def test_attack_refund_of_a_forged_deposit(frozen, alice, changes):
     with reverts(frozen.DepositMismatch, index=forged["index"]):
         frozen.refundDeposit(*forged.values(), sender=alice)
     frozen.refundDeposit(*good.values(), sender=alice)
+
+
+@pytest.mark.parametrize(
+    ("word", "bits"),
+    [(0, 64), (1, 32), (2, 16), (3, 128), (4, 160)],
+    ids=["index", "account", "token", "amount", "owner"],
+)
+def test_attack_refund_with_fields_wider_than_their_place(frozen, alice, word, bits):
+    """Whatever is above the field: the lowest bit too many, and the highest."""
+    good = bytes(frozen.refundDeposit.encode_input(2, 30, 0, 30, alice, KEY))
+    call(frozen, good, alice)
+    for bit in (bits, 255):
+        with reverts():
+            call(frozen, widened(good, word, bit), alice)
+
+
+def test_a_refund_takes_no_value(frozen, alice):
+    with reverts():
+        frozen.refundDeposit(2, 30, 0, 30, alice, KEY, value=1, sender=alice)
 
 
 # Escapes: once for each leaf

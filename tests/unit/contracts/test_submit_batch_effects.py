@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 from eth_abi import encode
 from eth_utils import keccak
-from web3.exceptions import ContractLogicError
 
 from tests.support.batches import OPERATIONS, TRANSFERS, Batch, R, Segment, slot, transfer
 from tests.support.reverts import call, reverts
@@ -86,8 +85,12 @@ def test_attack_segments_in_another_order(toy, now):
         toy.call(submission.with_(proofs=submission.proofs[::-1]))
 
 
-def test_attack_any_byte_of_the_data_changed(toy, alice, now):
+def test_attack_any_byte_of_the_data_changed(toy, alice, now, mine_at):
     """The proofs hold for the data as it was; whatever byte changes, something notices."""
+    c = toy.contract
+    # So that of the timestamp's bytes only the last one leaves it in the past, and in the range.
+    time = ((now >> 16) + 1 << 16) + 1
+    mine_at(time)
     segments = (
         Segment(TRANSFERS, (transfer(toy.sizes, 1, 2, 5, 1), transfer(toy.sizes, 2, 1, 5)), root=11, fees=((0, 1),)),
         Segment(
@@ -98,13 +101,34 @@ def test_attack_any_byte_of_the_data_changed(toy, alice, now):
             fees=((0, 2), (1, 3)),
         ),
     )
-    submission = toy.prepare(Batch(now, segments))
+    submission = toy.prepare(Batch(time, segments))
     toy.call(submission)
-    for position in range(len(submission.data)):
+    proof = c.InvalidProof
+    expected = [
+        *[c.TimestampOutOfRange] * 4,
+        proof,
+        # The first segment: circuit, count, root, number of fees, fees, transfers. As another circuit's, or with a fee
+        # less, it ends in the middle of the second.
+        *[c.WrongCount] * 3,
+        *[proof] * 32,
+        c.WrongCount,
+        *[proof] * (18 + 2 * 8),
+        # The second one, whose root is the batch's: circuit, count, root, next index, number of fees, fees, slots.
+        c.TrailingData,
+        *[c.WrongCount] * 2,
+        *[c.StateRootMismatch] * 32,
+        *[proof] * 5,
+        c.TooManyFees,
+        *[proof] * (2 * 18 + 112),
+        c.UnknownKind,
+        *[proof] * 111,
+    ]
+    for position, error in enumerate(expected):
         data = bytearray(submission.data)
         data[position] ^= 1
-        with pytest.raises(ContractLogicError):
+        with reverts(error):
             toy.call(submission.with_(data=bytes(data)))
+    assert len(expected) == len(submission.data)
 
 
 @pytest.mark.parametrize("position", range(2))

@@ -4,26 +4,37 @@ The proofs hold in all of these tests (toy keys), so it is the rule under test t
 """
 
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
-from ape.exceptions import ContractLogicError
 from eth_utils import keccak
 
 from tests.support.batches import OPERATIONS, TRANSFERS, Batch, R, Segment, Sizes, slot, transfer
 from tests.support.reverts import call, reverts
 from tests.support.toy_rollup import ToyRollup
-from tests.unit.contracts.conftest import DAY, FREEZE_DEADLINE, KEY, MAX_BATCH_AGE, PRIORITY_TIMEOUT, QUOTA
+from tests.unit.contracts.conftest import (
+    DAY,
+    FREEZE_DEADLINE,
+    KEY,
+    MAX_BATCH_AGE,
+    OUT_OF_GAS,
+    PRIORITY_TIMEOUT,
+    QUOTA,
+    failure,
+    selector,
+)
 
 ZERO = "0x0000000000000000000000000000000000000000"
 
 
 @contextmanager
 def refused(toy, error=None, **values):
-    """The block's submission reverts with this error and changes nothing."""
-    before = toy.observe()
+    """The block's transaction is mined, reverts with this error and changes nothing, neither state nor money."""
+    before, height = toy.stored(), toy.contract.provider.get_block("latest").number
     with reverts(error, **values):
         yield
-    assert toy.observe() == before
+    assert toy.stored() == before
+    assert toy.contract.provider.get_block("latest").number == height + 1
 
 
 @pytest.fixture
@@ -86,6 +97,8 @@ def test_attack_extra_bytes_after_the_calldata(toy, batch, operator):
     for extra in (b"\0", bytes(32)):
         with reverts(toy.contract.NonCanonicalCalldata):
             call(toy.contract, toy.prepare(batch).calldata() + extra, operator)
+    with refused(toy, toy.contract.NonCanonicalCalldata):
+        toy.send_raw(toy.prepare(batch).calldata() + b"\0")
 
 
 def test_attack_data_padding_not_zero(toy, batch, operator):
@@ -314,8 +327,10 @@ def test_attack_time_earlier_than_the_parent(toy, batch, at_time, now, seconds):
 def test_attack_zero_length_batch(toy, batch):
     submission = toy.prepare(batch)
     for data in (b"", submission.data[:5], submission.data):
-        with refused(toy, toy.contract.EmptyBatch):
+        with reverts(toy.contract.EmptyBatch):
             toy.call(submission.with_(proofs=[], data=data))
+    with refused(toy, toy.contract.EmptyBatch):
+        toy.send(submission.with_(proofs=[]))
 
 
 def test_attack_truncated_data(toy, batch):
@@ -326,6 +341,8 @@ def test_attack_truncated_data(toy, batch):
         offset = 0 if size < 5 else 5 if size < second else second
         with reverts(toy.contract.DataTruncated, offset=offset, length=size):
             toy.call(submission.with_(data=submission.data[:size]))
+    with refused(toy, toy.contract.DataTruncated, offset=second, length=len(submission.data) - 1):
+        toy.send(submission.with_(data=submission.data[:-1]))
 
 
 def test_attack_trailing_data(toy, batch):
@@ -334,6 +351,8 @@ def test_attack_trailing_data(toy, batch):
     for extra in (b"\0", bytes(40), batch.segments[0].encode()):
         with reverts(toy.contract.TrailingData, end=end, length=end + len(extra)):
             toy.call(submission.with_(data=submission.data + extra))
+    with refused(toy, toy.contract.TrailingData, end=end, length=end + 1):
+        toy.send(submission.with_(data=submission.data + b"\0"))
 
 
 def test_attack_more_or_fewer_proofs_than_segments(toy, batch):
@@ -343,6 +362,30 @@ def test_attack_more_or_fewer_proofs_than_segments(toy, batch):
         toy.call(submission.with_(proofs=submission.proofs + submission.proofs[:1]))
     with reverts(toy.contract.TrailingData, end=5 + len(batch.segments[0].encode()), length=end):
         toy.call(submission.with_(proofs=submission.proofs[:1]))
+
+
+def test_what_no_batch_may_say_changes_nothing(toy, batch):
+    """One transaction for each rule about the data; its edges are tried in calls, below."""
+    errors, (first, second), good = toy.contract, batch.segments, toy.prepare(batch)
+    digest = [(*good.proofs[0][:3], [R]), good.proofs[1]]
+    for submission, error, values in (
+        (good.with_(data=batch.with_segment(1, circuit=2).encode()), errors.UnknownCircuit, {"circuit": 2}),
+        (good.with_(data=batch.with_segment(1, count=3).encode()), errors.WrongCount, {"count": 3}),
+        (good.with_(data=batch.with_segment(1, fees=((1, 1),) * 3).encode()), errors.TooManyFees, {"count": 3}),
+        (toy.prepare(batch.with_segment(1, root=R)), errors.NotAFieldElement, {"value": R}),
+        (good.with_(proofs=digest), errors.NotAFieldElement, {"value": R}),
+        (
+            toy.prepare(batch.with_segment(1, operations=(second.operations[0], slot(6, account=4, key=(R, 1))))),
+            errors.NotAFieldElement,
+            {"value": R},
+        ),
+        (toy.prepare(batch.with_segment(1, operations=(second.operations[0], slot(7)))), errors.UnknownKind, {}),
+        (toy.prepare(Batch(batch.timestamp, (first,))).with_(proofs=good.proofs), errors.DataTruncated, {}),
+        (good.with_(proofs=good.proofs[::-1]), errors.InvalidProof, {}),
+    ):
+        with refused(toy, error, **values):
+            toy.send(submission)
+    toy.send(good)
 
 
 @pytest.mark.parametrize("circuit", [2, 3, 255])
@@ -435,8 +478,10 @@ def test_refuses_a_state_root_that_is_not_the_last_segments(toy, batch):
     submission = toy.prepare(batch)
     last = (12).to_bytes(32)
     for root in ((11).to_bytes(32), bytes(32), (12 + R).to_bytes(32)):
-        with refused(toy, toy.contract.StateRootMismatch, stateRoot=root, lastRoot=last):
+        with reverts(toy.contract.StateRootMismatch, stateRoot=root, lastRoot=last):
             toy.call(submission.with_(root=root))
+    with refused(toy, toy.contract.StateRootMismatch, stateRoot=(11).to_bytes(32), lastRoot=last):
+        toy.send(submission.with_(root=(11).to_bytes(32)))
 
 
 # Rule 5: the queue
@@ -457,16 +502,16 @@ def consuming(now: int, *slots: bytes) -> Batch:
 
 def test_refuses_queued_operations_that_nobody_queued(toy, queued, now):
     with refused(toy, toy.contract.QueueExhausted, cursor=2):
-        toy.call(toy.prepare(consuming(now, *queued, queued[0])))
+        toy.submit(consuming(now, *queued, queued[0]))
     toy.submit(consuming(now, *queued))
-    with refused(toy, toy.contract.QueueExhausted, cursor=2):
+    with reverts(toy.contract.QueueExhausted, cursor=2):
         toy.call(toy.prepare(consuming(now, queued[0])))
 
 
 def test_refuses_queued_operations_out_of_order(toy, queued, now):
     with refused(toy, toy.contract.QueueMismatch, cursor=0, newCursor=2):
-        toy.call(toy.prepare(consuming(now, *queued[::-1])))
-    with refused(toy, toy.contract.QueueMismatch, cursor=0, newCursor=1):
+        toy.submit(consuming(now, *queued[::-1]))
+    with reverts(toy.contract.QueueMismatch, cursor=0, newCursor=1):
         toy.call(toy.prepare(consuming(now, queued[1])))
 
 
@@ -589,9 +634,11 @@ def test_custody_asks_the_rollup_for_keys_and_accounts(toy, alice, sizes):
 
 
 def test_too_little_gas_stores_nothing(toy, batch, operator):
-    submission = toy.prepare(batch)
-    before = toy.observe()
+    """Wherever it runs out: in the contract, in the verifier, or in a precompile, which the verifier takes for a no."""
+    submit = partial(toy.contract.submitBatch, *toy.prepare(batch).arguments(), sender=operator)
+    before, seen = toy.stored(), set()
     for gas in range(100_000, 400_000, 50_000):
-        with pytest.raises(ContractLogicError):
-            toy.contract.submitBatch(*submission.arguments(), gas=gas, sender=operator)
-        assert toy.observe() == before
+        seen.add(failure(partial(submit, gas=gas)))
+        assert toy.stored() == before
+    refusal = selector(toy.contract.InvalidProof)
+    assert {refusal} <= seen <= {refusal, b"", OUT_OF_GAS}

@@ -33,6 +33,12 @@ def test_the_last_id_can_be_given(project, chain, deployer, usdc):
     assert registry.tokenOf(65535) == usdc
 
 
+def test_register_takes_no_value(project, registry, deployer):
+    token = deployer.deploy(project.TestUSDC)
+    with reverts():
+        registry.register(token, value=1, sender=deployer)
+
+
 def test_unknown_tokens_and_ids(registry, usdc_id, custody):
     with reverts(registry.UnknownToken, id=usdc_id + 1):
         call(registry, bytes(registry.tokenOf.encode_input(usdc_id + 1)))

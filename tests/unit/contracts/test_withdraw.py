@@ -25,8 +25,11 @@ def test_refuses_recipients_that_nobody_is(credited, bob, usdc_id):
         for token in (0, usdc_id):
             with reverts(credited.InvalidRecipient, to=to):
                 credited.withdraw(token, to, sender=bob)
-    with reverts(credited.InvalidRecipient, to=ZERO):
-        credited.withdrawFor(ZERO, 0, sender=bob)
+    # Not even a payout of its own: the harness credits what no batch can, since no deposit has such an owner.
+    credited.credit(credited, usdc_id, 5, sender=bob)
+    for owner in (ZERO, credited.address):
+        with reverts(credited.InvalidRecipient, to=owner):
+            credited.withdrawFor(owner, usdc_id, sender=bob)
 
 
 def test_refuses_those_without_a_payout(credited, alice, bob, mallory, usdc_id):
