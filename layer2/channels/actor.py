@@ -20,7 +20,7 @@ from layer2.channels.errors import ChannelError
 from layer2.channels.follower import ChannelFollower, ChannelSync
 from layer2.channels.signing import ETH
 from layer2.channels.states import StateChannelConfig
-from layer2.channels.store import ChannelStore, HubEntry
+from layer2.channels.store import ChannelStore, HubEntry, StateEntry
 from layer2.channels.vouchers import ChannelConfig, SignedVoucher
 
 DEPOSIT: Final = "deposit"
@@ -28,8 +28,8 @@ CLAIM: Final = "claim"
 SETTLE: Final = "settle"
 
 STALE_AFTER: Final = 600
-"""Seconds after which what was read of L1 is too old to take a payment by: less than every delay and period, so that
-a withdrawal or a closing that has begun since is still answered in time."""
+"""Seconds after which what was read of L1, by the time of its head, is too old to take a payment by: less than every
+delay and period, so that a withdrawal or a closing that has begun since is still answered in time."""
 
 CLAIMS_PER_CALL: Final = 50
 """Vouchers in one `claimMany`, about a million gas."""
@@ -115,6 +115,8 @@ class ChannelActor:
             checkpoint=checkpoint,
         )
         self._refused: dict[tuple[str, str], BlockRef] = {}
+        self._settled_at = -1
+        self._settled_own: dict[bytes, object] | None = None
 
     @property
     def address(self) -> str:
@@ -141,11 +143,12 @@ class ChannelActor:
         return run_until_idle(self.step, timeout, ChannelError, 0.02 if is_local else 2)
 
     def _check_synced(self) -> None:
-        """Raises RefusedError when L1 was not read lately: the other side could have taken its money back since."""
+        """Raises RefusedError unless L1 is known up to lately: the other side could have taken its money back since."""
         synced = self.follower.synced
         if synced is None or self._clock() - synced > STALE_AFTER:
             raise RefusedError(
-                "not_synced", f"{self.address} has not read L1 for too long to take this: try again when it has"
+                "not_synced",
+                f"{self.address} has not read L1 for too long to take this, or its node stands still: try again later",
             )
 
     def _act(self, now: int, report: StepReport) -> None:
@@ -231,12 +234,43 @@ class ChannelActor:
             reference = f"0x{first.channel_id.hex()} up to {first.amount}{more}"
             self._write(report, CLAIM, reference, self.channels.hub, self.channels.claim_call(part))
 
-    def _trusts(self, token: str, channel_id: bytes) -> bool:
-        """Whether what a channel leaves this account is worth a call to its token: one of the deployment's, or of a
-        channel into which this account has deposited itself. Anybody can open channels for anybody, in a token that
+    def _is_known(self, token: str) -> bool:
+        """Whether a token is ETH or one of the deployment's. Anybody can open channels for anybody, in a token that
         takes all the gas it can get."""
-        known = (ETH, *(one.address for one in self.channels.deployment.tokens))
-        return token in known or bool(self._actor_store.letters(DEPOSIT, channel_id.hex()))
+        return token == ETH or any(one.address == token for one in self.channels.deployment.tokens)
+
+    def _has_deposited(self, channel_id: bytes) -> bool:
+        """Whether this account has deposited into a channel, as far as this database knows."""
+        return bool(self._actor_store.letters(DEPOSIT, channel_id.hex()))
+
+    def _settle_own(
+        self,
+        report: StepReport,
+        contract: str,
+        entries: Iterable[HubEntry | StateEntry],
+        dust: int,
+        *,
+        takes_part: Callable[[bytes], bool],
+        trusts: Callable[[bytes], bool],
+    ) -> None:
+        """Have paid out what a contract owes this account, once after each start, and when something has happened in a
+        channel in which it takes part: strangers can make the contract owe it something as often as they like.
+
+        takes_part: whether this account has had to do with a channel. trusts: whether it has put a channel's token to
+        use itself, so that a call to it is nobody's trap.
+        """
+        if self._settled_at == self.follower.changes:
+            return
+        entries = list(entries)
+        own: dict[bytes, object] = {entry.id: entry.facts for entry in entries if takes_part(entry.id)}
+        if own != self._settled_own:
+            tokens = {entry.config.token for entry in entries}
+            tokens = {token for token in tokens if self._is_known(token)} | {
+                entry.config.token for entry in entries if entry.id in own and trusts(entry.id)
+            }
+            self._write_settlements(report, contract, tokens, dust)
+            self._settled_own = own
+        self._settled_at = self.follower.changes
 
     def _write_settlements(self, report: StepReport, contract: str, tokens: Iterable[str], dust: int = 0) -> None:
         """Write letters that have paid out what a contract owes this account, if it is more than dust."""

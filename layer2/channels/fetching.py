@@ -81,16 +81,18 @@ class PayingClient:
     def fetch(self, url: str) -> Fetched:
         """GET a URL, and pay for it if that is asked for.
 
-        A payment whose answer got lost is sent again, the same one, when the same URL is fetched again. Raises
-        FetchError, ChannelError or ChainError.
+        A payment whose answer got lost is sent again, the same one, when the same URL is fetched again; if it is
+        refused then, the URL has to be fetched once more to be paid again. Raises FetchError, ChannelError or
+        ChainError.
         """
         answer = self._get(url)
         if answer.status != 402:
             return Fetched(answer.status, answer.body, answer.content_type, None)
         terms = self._terms(answer)
-        key = self._channel(terms)
         reference = f"GET {url}"
-        payment = self._payer.pay(key, terms.price, reference)
+        self._payer.run_until_idle()
+        earlier = self._payer.unanswered(terms.payee, terms.token, reference)
+        payment = earlier or self._payer.pay(self._channel(terms), terms.price, reference)
         deadline = time.monotonic() + self._patience
         has_caught_up = False
         while True:
@@ -99,16 +101,27 @@ class PayingClient:
                 self._payer.answered(payment)
                 return Fetched(answer.status, answer.body, answer.content_type, payment)
             code, message = _problem(answer)
-            best = answer.json.get("best")
-            if code in ("unknown_channel", "not_synced") and time.monotonic() < deadline:
+            is_early = code in ("unknown_channel", "not_synced")
+            if is_early and time.monotonic() < deadline:
                 time.sleep(0.2)
                 self._payer.step()
-            elif code == "stale_voucher" and isinstance(best, str) and not has_caught_up:
-                self._payer.catch_up(SignedVoucher.parse(best))
+                continue
+            best = answer.json.get("best")
+            can_catch_up = code == "stale_voucher" and isinstance(best, str) and not has_caught_up
+            if can_catch_up:
+                self._payer.catch_up(SignedVoucher.parse(str(best)))
                 has_caught_up = True
-                payment = self._payer.pay(key, terms.price, reference)
-            else:
+            if earlier is not None and not is_early and answer.status in (402, 409):
+                self._payer.answered(payment)
+                raise FetchError(
+                    f"{url} answers {answer.status}: {message}; {payment.paid} was paid for it before, and the answer "
+                    "is lost: fetch it again to pay again",
+                    code,
+                )
+            if not can_catch_up:
                 raise FetchError(f"{url} answers {answer.status}: {message}", code)
+            self._payer.answered(payment)
+            payment = self._payer.pay(payment.channel_id, terms.price, reference)
 
     def ask_to_close(self, url: str, channel_id: bytes) -> SignedClose:
         """A payee's consent to close a channel, from its service. Raises FetchError, ChannelError or MalformedError."""
@@ -147,7 +160,6 @@ class PayingClient:
     def _channel(self, terms: Terms) -> bytes:
         """A channel with enough in it, opened if there is none."""
         payer, price = self._payer, max(terms.price, 1)
-        payer.run_until_idle()
         entry = payer.find(terms.payee, terms.token, price, terms.withdraw_delay)
         if entry is None:
             if self._deposit < price:

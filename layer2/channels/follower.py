@@ -70,20 +70,24 @@ class ChannelFollower:
         self._wants_hub = wants_hub
         self._wants_state = wants_state
         deployment = channels.deployment
+        self._confirmations = default_confirmations(deployment.chain_id) if confirmations is None else confirmations
         self._reader = LogPages(
             channels.chain,
             (channels.hub, channels.state_channel),
             store,
             deployment.block,
-            confirmations=default_confirmations(deployment.chain_id) if confirmations is None else confirmations,
+            confirmations=self._confirmations,
             max_range=max_range,
         )
+        self.mines_on_demand = deployment.chain_id in LOCAL_CHAIN_IDS
+        """Whether the chain's head may be old although the node is well."""
         self.hub: dict[bytes, HubEntry] = {}
         self.states: dict[bytes, StateEntry] = {}
         self.changes = 0
         """How often something was found: what was decided before may have to be decided anew."""
         self.synced: float | None = None
-        """When `sync` was last done, by the clock. None before the first time, and while a reorg is read."""
+        """The time up to which L1 is known, by the clock: a node that stands still says nothing new, however often it
+        is asked. None before the first `sync`, and while a reorg is read."""
         self._clock = clock
         self._load()
 
@@ -111,8 +115,18 @@ class ChannelFollower:
             total.states |= page.states
             total.secrets |= page.secrets
             if reading.is_complete:
-                self.synced = self._clock()
+                self._note_time(reading.cursor)
                 return total
+
+    def _note_time(self, cursor: BlockRef) -> None:
+        """Note up to when L1 is known, once everything up to a cursor was read."""
+        now = self._clock()
+        if self.mines_on_demand:
+            self.synced = now
+            return
+        head = self.channels.chain.block(cursor.number + self._confirmations)
+        if head is not None:  # else the node has less of the chain than it once had: what is known gets no newer
+            self.synced = min(now, head.timestamp)
 
     def _load(self) -> None:
         self.hub = {entry.id: entry for entry in self._store.hub_entries()}

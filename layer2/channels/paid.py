@@ -148,6 +148,15 @@ class Desk:
                 future.set_result(answer)
 
 
+@dataclass
+class _Answer:
+    """To the last voucher of a channel. body: made or being made; None if it is too long to be kept."""
+
+    amount: int
+    reference: str
+    body: asyncio.Task[bytes] | None
+
+
 class Shop:
     """Goods of a payee, all in one token."""
 
@@ -165,7 +174,7 @@ class Shop:
         self.token = token
         self._desk = desk
         self._goods = dict(goods)
-        self._answers: dict[bytes, tuple[int, str, bytes | None]] = {}
+        self._answers: dict[bytes, _Answer] = {}
 
     def terms(self, price: int) -> Terms:
         """The terms of something at a price."""
@@ -198,16 +207,28 @@ class Shop:
         return web.Response(body=body, content_type=good.content_type, headers=headers)
 
     async def _body(self, good: Good, taken: Accepted, reference: str) -> bytes:
-        """Made anew, or for a voucher that was taken before the same as then: it is paid for once."""
+        """Made once for a voucher, however often it comes: while it is made, the others wait for the same."""
         key = taken.channel_id
         known = self._answers.get(key)
-        if taken.is_repeated and known is not None and known[:2] == (taken.amount, reference):
-            if known[2] is None:
+        if known is not None and (known.amount, known.reference) == (taken.amount, reference):
+            if known.body is None:
                 raise ApiError(409, "answered", f"the answer had more than {MAX_KEPT} bytes and is not kept: pay again")
-            return known[2]
-        body = await asyncio.to_thread(good.body)
-        self._answers[key] = (taken.amount, reference, body if len(body) <= MAX_KEPT else None)
-        return body
+            return await asyncio.shield(known.body)
+        making = asyncio.create_task(asyncio.to_thread(good.body))
+        if known is None or known.amount < taken.amount:
+            answer = self._answers[key] = _Answer(taken.amount, reference, making)
+            making.add_done_callback(lambda _: self._made(key, answer, making))
+        # Whoever goes away does not take the answer from the others.
+        return await asyncio.shield(making)
+
+    def _made(self, key: bytes, answer: _Answer, making: asyncio.Task[bytes]) -> None:
+        """Keep an answer that was made, unless it is too long; one that could not be made is made when it is asked for
+        again."""
+        if making.cancelled() or making.exception() is not None:
+            if self._answers.get(key) is answer:
+                del self._answers[key]
+        elif len(making.result()) > MAX_KEPT:
+            answer.body = None
 
     def _evidence(self, refusal: RefusedError, signed: SignedVoucher) -> SignedVoucher | None:
         """For a payer who lost its database: its own last voucher, in exchange for an older one."""

@@ -10,7 +10,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -23,7 +23,7 @@ from layer2.channels.errors import ChannelError
 from layer2.channels.messages import Message, Proposal, Refusal, Signature
 from layer2.channels.signing import ETH, MAX_UINT128, is_signed_by, sign
 from layer2.channels.states import MAX_LOCKS, FinalState, Lock, SignedState, State, StateChannelConfig, secret_hash
-from layer2.channels.store import ChannelStore, StateEntry
+from layer2.channels.store import ChannelStore, Closing, StateEntry
 
 START: Final = "start close"
 CHALLENGE: Final = "challenge"
@@ -91,24 +91,33 @@ class PartyStore(ChannelStore):
                 raise ChannelError(f"version {state.version} was signed with another content: sign nothing else")
 
     def complete(self, state: State, theirs: bytes) -> None:
-        """Record the other signature of a state; older states and proposals are not needed any more."""
+        """Record the other signature of a state; proposals, and older states that count the same deposits, are not
+        needed any more. Others are: a reorg may take back what the new one counts."""
         key, version = state.channel_id, state.version
         with self.transaction():
             self._run("UPDATE states SET theirs = ? WHERE channel = ? AND version = ?", theirs, key, version)
-            self._run("DELETE FROM states WHERE channel = ? AND version < ?", key, version)
+            for older, _, _ in self._agreed(key):
+                if older.version < version and older.counted == state.counted:
+                    self._run("DELETE FROM states WHERE channel = ? AND version = ?", key, older.version)
             self._run("DELETE FROM proposals WHERE channel = ? AND version <= ?", key, version)
 
-    def agreed(self, channel_id: bytes) -> tuple[State, bytes, bytes]:
-        """The last state with both signatures, this party's first; version 0 without any."""
+    def agreed(self, channel_id: bytes, deposits: tuple[int, int] | None = None) -> tuple[State, bytes, bytes]:
+        """The last state with both signatures, this party's first; version 0 without any.
+
+        deposits: of A and B; only states that count no more are looked at.
+        """
+        for found in self._agreed(channel_id):
+            if deposits is None or found[0].is_covered_by(deposits):
+                return found
+        return State.initial(channel_id), b"", b""
+
+    def _agreed(self, channel_id: bytes) -> Iterator[tuple[State, bytes, bytes]]:
+        """States with both signatures, the last one first; of those that count the same deposits the last one only."""
         rows = self._run(
-            "SELECT body, mine, theirs FROM states WHERE channel = ? AND theirs IS NOT NULL "
-            "ORDER BY version DESC LIMIT 1",
+            "SELECT body, mine, theirs FROM states WHERE channel = ? AND theirs IS NOT NULL ORDER BY version DESC",
             channel_id,
         )
-        if not rows:
-            return State.initial(channel_id), b"", b""
-        body, mine, theirs = rows[0]
-        return State.from_json(json.loads(body)), mine, theirs
+        return ((State.from_json(json.loads(body)), mine, theirs) for body, mine, theirs in rows)
 
     def pending(self, channel_id: bytes) -> Pending | None:
         """What waits for the other signature."""
@@ -130,7 +139,7 @@ class PartyStore(ChannelStore):
         return State.from_json(json.loads(rows[0][0])) if rows else None
 
     def drop_proposal(self, channel_id: bytes) -> None:
-        """The proposal was refused, or gives way."""
+        """The proposal was refused, gives way, or was withdrawn."""
         self._run("DELETE FROM proposals WHERE channel = ?", channel_id)
 
     # ---------------------------------------------------------------- closings
@@ -160,7 +169,7 @@ class PartyStore(ChannelStore):
         return Ending(FinalState.from_json(json.loads(body)), mine, theirs, bool(is_own))
 
     def drop_ending(self, channel_id: bytes) -> None:
-        """The proposed final state was refused; one that this party has signed stays."""
+        """The proposed final state was refused, or withdrawn; one that this party has signed stays."""
         self._run("DELETE FROM finals WHERE channel = ? AND mine IS NULL", channel_id)
 
     def set_closing(self, channel_id: bytes) -> None:
@@ -205,11 +214,15 @@ class PartyRules:
     """Seconds. longest_lock: how far ahead a lock's deadline may be; a channel cannot be closed alone before. reveal:
     how long before its deadline the secret of a lock that is still open goes to L1. hop: by how much the deadline of a
     lock that is paid on lies before that of the lock that pays for it.
+
+    dust: in smallest units of any token, what is left where it is, as the gas would cost more: strangers can open
+    channels with this party and close them as often as they like.
     """
 
     longest_lock: int = 7 * 24 * 3600
     reveal: int = 3600
     hop: int = 2 * 3600
+    dust: int = 0
 
 
 class Party(ChannelActor):
@@ -243,7 +256,6 @@ class Party(ChannelActor):
         self.rules = rules or PartyRules()
         self._store = store
         self._lock = threading.RLock()
-        self._settled_at = -1
 
     # ---------------------------------------------------------------- deposits
 
@@ -284,8 +296,15 @@ class Party(ChannelActor):
 
     def best(self, channel_id: bytes) -> SignedState:
         """The last state with both signatures: what closes the channel, and what a watchtower should have."""
-        state, mine, theirs = self._store.agreed(channel_id)
-        is_a = self.entry(channel_id).config.is_a(self.address)
+        return self._in_order(*self._store.agreed(channel_id))
+
+    def _bringable(self, entry: StateEntry) -> SignedState:
+        """The last state with both signatures that the contract takes, as it counts no deposits that a reorg has taken
+        back."""
+        return self._in_order(*self._store.agreed(entry.id, entry.facts.deposits))
+
+    def _in_order(self, state: State, mine: bytes, theirs: bytes) -> SignedState:
+        is_a = self.entry(state.channel_id).config.is_a(self.address)
         return SignedState(state, *((mine, theirs) if is_a else (theirs, mine)))
 
     def state(self, channel_id: bytes) -> State:
@@ -448,6 +467,30 @@ class Party(ChannelActor):
         self._store.add_proposal(state)
         self._checkpoint("proposal stored")
         return Proposal(state, shown)
+
+    def withdraw_proposal(self, channel_id: bytes) -> None:
+        """Give up what this party has proposed and the other one has not answered, so that something else can be
+        proposed.
+
+        Nothing binds this party, which signs last: a signature of what was withdrawn is judged like anything that the
+        other one proposes, and refused if it takes something from this party. But nothing is taken back either. Secrets
+        that were shown stay known. And if the other one has signed already, it has used up this version, and answers
+        every proposal with that signature: propose exactly the same again, or close. Raises ChannelError when nothing
+        is proposed, or this party has signed it.
+        """
+        with self._lock:
+            self.entry(channel_id)
+            proposal, pending = self._store.proposal(channel_id), self._store.pending(channel_id)
+            ending = self._store.ending(channel_id)
+            is_state = proposal is not None and pending is None
+            if not is_state and (ending is None or ending.mine is not None):
+                raise ChannelError(
+                    f"nothing that {self.address} has proposed and not signed waits in channel 0x{channel_id.hex()}: "
+                    "there is nothing to withdraw"
+                )
+            self._store.drop_proposal(channel_id)
+            self._store.drop_ending(channel_id)
+            self._checkpoint("proposal withdrawn")
 
     def due(self) -> list[tuple[bytes, bytes]]:
         """(channel, hash) of locks that pay this party and whose secret it knows: `unlock` them."""
@@ -765,14 +808,30 @@ class Party(ChannelActor):
                 if entry.facts.status != "closed":
                     self._write_closing(entry, now, report)
                     self._write_secrets(entry, now, report)
-        if self._settled_at != self.follower.changes:
-            tokens = {
-                entry.config.token
-                for entry in self.follower.states.values()
-                if self._store.is_closing(entry.id) or self._trusts(entry.config.token, entry.id)
-            }
-            self._write_settlements(report, self.channels.state_channel, tokens)
-            self._settled_at = self.follower.changes
+        self._settle_own(
+            report,
+            self.channels.state_channel,
+            self.follower.states.values(),
+            self.rules.dust,
+            takes_part=lambda key: (
+                self._has_stake(key) or self._has_signed(key) or bool(self._store.letters(FINISH, key.hex()))
+            ),
+            trusts=self._has_stake,
+        )
+
+    def _has_stake(self, channel_id: bytes) -> bool:
+        """Whether this party has put money into a channel, or closes it."""
+        return self._store.is_closing(channel_id) or self._has_deposited(channel_id)
+
+    def _has_signed(self, channel_id: bytes) -> bool:
+        """Whether this party has signed anything in a channel."""
+        ending = self._store.ending(channel_id)
+        return self._signed_version(channel_id) > 0 or (ending is not None and ending.mine is not None)
+
+    def _signed_version(self, channel_id: bytes) -> int:
+        """The last version that this party has signed."""
+        pending = self._store.pending(channel_id)
+        return pending.state.version if pending is not None else self._store.agreed(channel_id)[0].version
 
     def _write_closing(self, entry: StateEntry, now: int, report: StepReport) -> None:
         key, config = entry.id, entry.config
@@ -783,10 +842,20 @@ class Party(ChannelActor):
             call = self.channels.close_cooperatively_call(config, ending.outcome, *signatures)
             self._write_once(report, COOPERATE, entry, call)
             return
-        best = self.best(key)
+        best = self._bringable(entry)
         if closing is None:
-            if self._store.is_closing(key):
+            if not self._store.is_closing(key):
+                return
+            if best.state.version + 1 >= self._signed_version(key):
                 self._write_once(report, START, entry, self.channels.start_close_call(config, best))
+            else:
+                # The other party could deposit again, answer with the later state, and take everything.
+                last, _, _ = self._store.agreed(key)
+                report.warnings.append(
+                    f"channel 0x{key.hex()} cannot be closed: its version {last.version} counts deposits of "
+                    f"{last.deposits_a} and {last.deposits_b}, and a reorg has left {entry.facts.deposits_a} and "
+                    f"{entry.facts.deposits_b}: deposit what is missing, for whichever party"
+                )
         elif best.state.version > closing.state.version and now <= closing.deadline:
             self._write_once(report, CHALLENGE, entry, self.channels.challenge_call(config, best))
         elif now > closing.deadline:
@@ -795,9 +864,28 @@ class Party(ChannelActor):
                     f"channel 0x{key.hex()} is closed with version {closing.state.version}, and this party was away "
                     f"when its version {best.state.version} was needed, until {closing.deadline}"
                 )
-            is_penalty = closing.state.version >= closing.closer_version + 2
-            if is_penalty or all(self._is_decided(lock, now) for lock in closing.state.locks):
+            is_decided = _is_penalty(closing) or all(self._is_decided(lock, now) for lock in closing.state.locks)
+            if is_decided and self._is_worth_finishing(entry, closing):
                 self._write_once(report, FINISH, entry, self.channels.finish_close_call(config, closing.state))
+
+    def _is_worth_finishing(self, entry: StateEntry, closing: Closing) -> bool:
+        """Whether a closing is this party's affair: strangers can open channels with it in which all is theirs, or in a
+        token that is worth nothing. That it has signed proves only the token, as it signs whatever takes nothing from
+        it."""
+        if self._has_stake(entry.id):
+            return True
+        if not (self._is_known(entry.config.token) or self._has_signed(entry.id)):
+            return False
+        return self._share(entry, closing) > self.rules.dust
+
+    def _share(self, entry: StateEntry, closing: Closing) -> int:
+        """What a closing gives this party once all locks are decided, as the contract counts."""
+        is_a, facts, state = entry.config.is_a(self.address), entry.facts, closing.state
+        if _is_penalty(closing):
+            return 0 if closing.closer == self.address else facts.deposits_a + facts.deposits_b
+        later = (facts.deposits_a if is_a else facts.deposits_b) - state.deposits(is_a)
+        mine = [lock.amount for lock in state.locks if self._is_paid(lock) == (lock.to_a == is_a)]
+        return state.balance(is_a) + later + sum(mine)
 
     def _write_secrets(self, entry: StateEntry, now: int, report: StepReport) -> None:
         """Secrets of locks that pay this party: at once when the channel closes, else before their time runs out."""
@@ -839,6 +927,11 @@ class Party(ChannelActor):
         """The time of the last block that was read: a lock is over when that is past its deadline."""
         block = self.channels.chain.block(self.follower.cursor.number)
         return 0 if block is None else block.timestamp
+
+
+def _is_penalty(closing: Closing) -> bool:
+    """Whether who started a closing loses everything."""
+    return closing.state.version >= closing.closer_version + 2
 
 
 def _changed(state: State, of_a: bool, change: int, locks: tuple[Lock, ...]) -> State:

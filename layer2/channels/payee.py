@@ -155,7 +155,6 @@ class Payee(ChannelActor):
         self._lock = threading.RLock()
         self._best = store.vouchers()
         self._closes = store.closes()
-        self._settled_at = -1
 
     # ---------------------------------------------------------------- taking vouchers
 
@@ -323,6 +322,7 @@ class Payee(ChannelActor):
         if not self._is_open(CLOSE, channel_id.hex()):
             call = self.channels.close_call(entry.config, signed.close.amount, signed.voucher_signature, b"")
             self._store.add_letter(CLOSE, channel_id.hex(), self.channels.hub, call)
+            self._checkpoint("close written")
 
     # ---------------------------------------------------------------- claiming
 

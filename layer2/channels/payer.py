@@ -4,12 +4,11 @@ A payment is stored before its voucher is given away, under a reference: asked f
 voucher comes out, and no other. May import actors and `layer2.channels`.
 """
 
-import os
 import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Literal
 
@@ -29,8 +28,8 @@ CLOSE: Final = "close"
 
 _SCHEMA: Final = """
 CREATE TABLE payments (
-    channel BLOB PRIMARY KEY, amount BLOB NOT NULL, paid BLOB NOT NULL, signature BLOB NOT NULL,
-    reference TEXT NOT NULL, is_answered INTEGER NOT NULL
+    channel BLOB NOT NULL, amount BLOB NOT NULL, paid BLOB NOT NULL, signature BLOB NOT NULL,
+    reference TEXT NOT NULL, is_answered INTEGER NOT NULL, PRIMARY KEY (channel, amount)
 ) STRICT;
 CREATE TABLE withdrawals (channel BLOB PRIMARY KEY) STRICT;
 CREATE TABLE keys (address TEXT PRIMARY KEY, key BLOB NOT NULL) STRICT;
@@ -39,7 +38,7 @@ CREATE TABLE keys (address TEXT PRIMARY KEY, key BLOB NOT NULL) STRICT;
 
 @dataclass(frozen=True)
 class Payment:
-    """The last voucher of a channel: `amount` in all, `paid` more than before, for `reference`.
+    """A voucher: `amount` in all, `paid` more than the one before, for `reference`.
 
     is_answered: the payee has said that it has it.
     """
@@ -61,16 +60,12 @@ class PayerStore(ChannelStore):
     """The database of a payer. Whoever reads it has the keys in it, which can sign vouchers and nothing else."""
 
     SCHEMA = _SCHEMA
-    VERSION = 1
+    VERSION = 2
     APPLICATION = 0x4C325052
 
     def add_key(self, address: str, key: bytes) -> None:
-        """Record a key that signs vouchers; the file is made its owner's alone."""
+        """Record a key that signs vouchers."""
         self._run("INSERT OR REPLACE INTO keys VALUES (?, ?)", address, key)
-        if self.path != ":memory:":
-            for path in (self.path, f"{self.path}-wal"):
-                if os.path.exists(path):
-                    os.chmod(path, 0o600)
 
     def key(self, address: str) -> bytes | None:
         """The key of an address."""
@@ -78,24 +73,36 @@ class PayerStore(ChannelStore):
         return rows[0][0] if rows else None
 
     def put_payment(self, payment: Payment) -> None:
-        """Record the last payment of a channel."""
-        self._run(
-            "INSERT OR REPLACE INTO payments VALUES (?, ?, ?, ?, ?, ?)",
-            payment.channel_id,
-            payment.amount.to_bytes(16),
-            payment.paid.to_bytes(16),
-            payment.signature,
-            payment.reference,
-            int(payment.is_answered),
-        )
+        """Record a payment; earlier ones that will not be asked for again are forgotten."""
+        with self.transaction():
+            self._run(
+                "INSERT OR REPLACE INTO payments VALUES (?, ?, ?, ?, ?, ?)",
+                payment.channel_id,
+                payment.amount.to_bytes(16),
+                payment.paid.to_bytes(16),
+                payment.signature,
+                payment.reference,
+                int(payment.is_answered),
+            )
+            self._run(
+                "DELETE FROM payments WHERE channel = ?1 AND (is_answered OR reference = '') "
+                "AND amount < (SELECT MAX(amount) FROM payments WHERE channel = ?1)",
+                payment.channel_id,
+            )
 
     def payment(self, channel_id: bytes) -> Payment | None:
         """The last payment of a channel."""
-        rows = self._run("SELECT * FROM payments WHERE channel = ?", channel_id)
-        if not rows:
-            return None
-        key, amount, paid, signature, reference, answered = rows[0]
-        return Payment(key, int.from_bytes(amount), int.from_bytes(paid), signature, reference, bool(answered))
+        rows = self._run("SELECT * FROM payments WHERE channel = ? ORDER BY amount DESC LIMIT 1", channel_id)
+        return _payment(rows[0]) if rows else None
+
+    def unanswered(self, channel_id: bytes, reference: str) -> Payment | None:
+        """The payment of a channel for a reference, unless the payee has answered it or there is none."""
+        rows = self._run(
+            "SELECT * FROM payments WHERE channel = ? AND reference = ? AND reference <> '' AND NOT is_answered",
+            channel_id,
+            reference,
+        )
+        return _payment(rows[0]) if rows else None
 
     def set_withdrawing(self, channel_id: bytes, on: bool) -> None:
         """Record whether a channel's balance is wanted back."""
@@ -109,6 +116,11 @@ class PayerStore(ChannelStore):
         return {key for (key,) in self._run("SELECT channel FROM withdrawals")}
 
 
+def _payment(row: tuple[bytes, bytes, bytes, bytes, str, int]) -> Payment:
+    key, amount, paid, signature, reference, answered = row
+    return Payment(key, int.from_bytes(amount), int.from_bytes(paid), signature, reference, bool(answered))
+
+
 class Payer(ChannelActor):
     """One payer. Payments can be made in any thread; `step` belongs to one."""
 
@@ -120,12 +132,14 @@ class Payer(ChannelActor):
         store: PayerStore,
         signer: Signer,
         *,
+        dust: int = 0,
         confirmations: int | None = 0,
         resend_after: float = 60,
         clock: Callable[[], float] = time.time,
         checkpoint: Callable[[str], None] = lambda point: None,
     ) -> None:
-        """See `ChannelActor`. confirmations: 0 unless given, as the payee is the one who waits for them."""
+        """See `ChannelActor`. dust: what the hub may go on owing this account, in smallest units of any token, as being
+        paid out costs more. confirmations: 0 unless given, as the payee is the one who waits for them."""
         super().__init__(
             channels,
             store,
@@ -136,9 +150,9 @@ class Payer(ChannelActor):
             clock=clock,
             checkpoint=checkpoint,
         )
+        self.dust = dust
         self._store = store
         self._lock = threading.RLock()
-        self._settled_at = -1
 
     # ---------------------------------------------------------------- opening
 
@@ -214,6 +228,16 @@ class Payer(ChannelActor):
         """The last payment."""
         return self._store.payment(channel_id)
 
+    def unanswered(self, payee: str, token: str, reference: str) -> Payment | None:
+        """The payment to a payee in a token for a reference that was not answered: over whichever channel it went, it
+        is to be sent again, and no other."""
+        for entry in self.follower.hub.values():
+            if entry.config.payee == payee and entry.config.token == token:
+                found = self._store.unanswered(entry.id, reference)
+                if found is not None:
+                    return found
+        return None
+
     def _floor(self, entry: HubEntry) -> int:
         """What was paid so far, by vouchers or back to the payer."""
         last = self._store.payment(entry.id)
@@ -225,20 +249,20 @@ class Payer(ChannelActor):
         """Sign a voucher that pays `amount` more; stored when this returns.
 
         reference: any text. As long as the payee has not answered (`answered`), the same reference gives the same
-        voucher again. Raises ChannelError for an unknown channel, one that is being emptied, too little in it, or a
-        reference that was for another amount.
+        voucher again, whatever was paid since. Raises ChannelError for an unknown channel, one that is being emptied,
+        too little in it, or a reference that was for another amount.
         """
         with self._lock:
             entry = self.entry(channel_id)
             if amount <= 0:
                 raise ChannelError(f"a payment of {amount} pays nothing: give an amount")
-            last = self._store.payment(channel_id)
-            if last is not None and not last.is_answered and reference and last.reference == reference:
-                if last.paid != amount:
+            known = self._store.unanswered(channel_id, reference)
+            if known is not None:
+                if known.paid != amount:
                     raise ChannelError(
-                        f"payment {reference!r} was for {last.paid}, not {amount}: take another reference for another"
+                        f"payment {reference!r} was for {known.paid}, not {amount}: take another reference for another"
                     )
-                return last
+                return known
             if entry.facts.withdrawable_after or channel_id in self._store.withdrawing():
                 raise ChannelError(
                     f"channel 0x{channel_id.hex()} is being withdrawn from, and its payee takes no vouchers: cancel "
@@ -259,13 +283,9 @@ class Payer(ChannelActor):
             return payment
 
     def answered(self, payment: Payment) -> None:
-        """The payee has the voucher: its reference is free for another payment."""
+        """The payee has taken or refused the voucher: its reference is free for another payment."""
         with self._lock:
-            last = self._store.payment(payment.channel_id)
-            if last is not None and last.amount == payment.amount:
-                self._store.put_payment(
-                    Payment(last.channel_id, last.amount, last.paid, last.signature, last.reference, True)
-                )
+            self._store.put_payment(replace(payment, is_answered=True))
 
     def catch_up(self, signed: SignedVoucher) -> None:
         """Take note of a voucher of one's own that somebody else has kept: for who lost the database.
@@ -343,19 +363,23 @@ class Payer(ChannelActor):
         if not self._is_open(CLOSE, close.channel_id.hex()):
             call = self.channels.close_call(entry.config, close.amount, voucher, signed.signature)
             self._store.add_letter(CLOSE, close.channel_id.hex(), self.channels.hub, call)
+            self._checkpoint("close written")
 
     def _act(self, now: int, report: StepReport) -> None:
         self._write_withdrawals(now, report)
-        # After a withdrawal or a closing, whoever sent it, and once after each start.
-        if self._settled_at != self.follower.changes:
-            withdrawing = self._store.withdrawing()
-            tokens = {
-                entry.config.token
-                for entry in self.follower.hub.values()
-                if entry.id in withdrawing or self._trusts(entry.config.token, entry.id)
-            }
-            self._write_settlements(report, self.channels.hub, tokens)
-            self._settled_at = self.follower.changes
+        withdrawing = self._store.withdrawing()
+
+        def is_own(key: bytes) -> bool:
+            return key in withdrawing or self._has_deposited(key) or bool(self._store.letters(CLOSE, key.hex()))
+
+        self._settle_own(
+            report,
+            self.channels.hub,
+            self.follower.hub.values(),
+            self.dust,
+            takes_part=lambda key: is_own(key) or self._store.payment(key) is not None,
+            trusts=is_own,
+        )
 
     def _write_withdrawals(self, now: int, report: StepReport) -> None:
         withdrawing = self._store.withdrawing()

@@ -229,6 +229,15 @@ class State:
         """What a party had deposited."""
         return self.deposits_a if of_a else self.deposits_b
 
+    @property
+    def counted(self) -> tuple[int, int]:
+        """What A and B had deposited."""
+        return (self.deposits_a, self.deposits_b)
+
+    def is_covered_by(self, deposits: tuple[int, int]) -> bool:
+        """Whether A and B have deposited all that the state counts: the contract takes no other."""
+        return self.deposits_a <= deposits[0] and self.deposits_b <= deposits[1]
+
     def lock(self, hash_: bytes) -> Lock | None:
         """The lock with a hash, None when there is none."""
         return next((lock for lock in self.locks if lock.hash == hash_), None)

@@ -5,11 +5,15 @@ A channel's state is stored anew after each event, with its block, so that a reo
 """
 
 import json
+import os
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from layer2.actors.database import Database
+from layer2.actors.errors import StoreError
 from layer2.channels.contracts import HubChannel
 from layer2.channels.states import State, StateChannelConfig
 from layer2.channels.vouchers import ChannelConfig
@@ -64,6 +68,11 @@ class StateChannel:
     outcome: Outcome | None = None
 
     @property
+    def deposits(self) -> tuple[int, int]:
+        """What it received for A and B."""
+        return (self.deposits_a, self.deposits_b)
+
+    @property
     def status(self) -> Literal["open", "closing", "closed"]:
         """Where it is in its life."""
         if self.outcome is not None:
@@ -98,11 +107,30 @@ class Revealed:
 
 
 class ChannelStore(Database):
-    """The database of an actor of channels. A subclass adds what only its actor knows."""
+    """The database of an actor of channels, readable by its owner only: it holds secrets, and what pays others. A
+    subclass adds what only its actor knows."""
 
     BASE_SCHEMA = _SCHEMA
     DAMAGED = "restore it; it holds what is not on L1"
     OUTDATED = "use the program that wrote it; do not delete it, it holds what is not on L1"
+
+    def __init__(self, path: Path | str = ":memory:") -> None:
+        """As `Database`."""
+        file = os.path.realpath(path)
+        try:
+            if str(path) != ":memory:":
+                os.makedirs(os.path.dirname(file), exist_ok=True)
+                _create(file)
+        except OSError as error:
+            raise StoreError(f"database {path} cannot be opened ({error}): {self.DAMAGED}") from error
+        super().__init__(path)
+        try:
+            if str(path) != ":memory:":
+                for name in (file, f"{file}-wal", f"{file}-shm"):
+                    _close_to_others(name)
+        except OSError as error:
+            self.close()
+            raise StoreError(f"database {path} is open to others ({error}): make it its owner's alone") from error
 
     def _rewind(self, block: int) -> None:
         for table in ("hub_channels", "hub_facts", "state_channels", "state_facts", "revealed"):
@@ -204,6 +232,21 @@ class ChannelStore(Database):
         else:
             rows = [row for key in ids for row in self._run(f"{query} WHERE id = ?", key)]
         return [(key, _unpack(config), self._latest(f"{kind}_facts", key)) for key, config in rows]
+
+
+def _create(file: str) -> None:
+    """Create an empty file for its owner alone, unless there is one: SQLite's other files get the same mode. One that
+    is there is not opened, as closing it would end this process's locks on it."""
+    try:
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return
+
+
+def _close_to_others(file: str) -> None:
+    """Take a file's permissions from everybody but its owner: another program may have made it."""
+    if os.path.exists(file) and stat.S_IMODE(os.stat(file).st_mode) & 0o077:
+        os.chmod(file, 0o600)
 
 
 def _state_channel(body: dict[str, Any]) -> StateChannel:

@@ -6,7 +6,7 @@ last state on the table. It pays the gas. May import actors and `layer2.channels
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from layer2.actors.errors import RefusedError
@@ -15,15 +15,20 @@ from layer2.channels.actor import ChannelActor, StepReport, due
 from layer2.channels.contracts import Channels
 from layer2.channels.errors import MalformedError
 from layer2.channels.signing import is_signed_by
-from layer2.channels.states import SignedState
+from layer2.channels.states import SignedState, State
 from layer2.channels.store import ChannelStore, HubEntry
 from layer2.channels.vouchers import SignedVoucher, Voucher
 
 CHALLENGE: Final = "challenge"
 
+MAX_STATES: Final = 16
+"""States that are kept of a channel: its parties can sign as many as they like."""
+
 _SCHEMA: Final = """
 CREATE TABLE vouchers (channel BLOB PRIMARY KEY, amount BLOB NOT NULL, signature BLOB NOT NULL) STRICT;
-CREATE TABLE states (channel BLOB PRIMARY KEY, body TEXT NOT NULL) STRICT;
+CREATE TABLE states (
+    channel BLOB NOT NULL, version BLOB NOT NULL, body TEXT NOT NULL, PRIMARY KEY (channel, version)
+) STRICT;
 """
 
 
@@ -31,7 +36,7 @@ class WatchtowerStore(ChannelStore):
     """The database of a watchtower."""
 
     SCHEMA = _SCHEMA
-    VERSION = 2
+    VERSION = 3
     APPLICATION = 0x4C325754
 
     def put_voucher(self, signed: SignedVoucher) -> None:
@@ -48,15 +53,17 @@ class WatchtowerStore(ChannelStore):
         rows = self._run("SELECT channel, amount, signature FROM vouchers")
         return {key: SignedVoucher(Voucher(key, int.from_bytes(amount)), signature) for key, amount, signature in rows}
 
-    def put_state(self, signed: SignedState) -> None:
-        """Record the best state of a channel."""
-        body = json.dumps(signed.to_json())
-        self._run("INSERT OR REPLACE INTO states VALUES (?, ?)", signed.state.channel_id, body)
+    def put_states(self, channel_id: bytes, states: Sequence[SignedState]) -> None:
+        """Record the states of a channel that are kept, in place of the earlier ones."""
+        rows = [(channel_id, one.state.version.to_bytes(8), json.dumps(one.to_json())) for one in states]
+        with self.transaction():
+            self._run("DELETE FROM states WHERE channel = ?", channel_id)
+            self._run_each("INSERT INTO states VALUES (?, ?, ?)", rows)
 
-    def states(self) -> dict[bytes, SignedState]:
-        """The best state of each channel that has one."""
-        rows = self._run("SELECT channel, body FROM states")
-        return {key: SignedState.from_json(json.loads(body)) for key, body in rows}
+    def states(self, channel_id: bytes) -> list[SignedState]:
+        """The states of a channel that are kept, the last one first."""
+        rows = self._run("SELECT body FROM states WHERE channel = ? ORDER BY version DESC", channel_id)
+        return [SignedState.from_json(json.loads(body)) for (body,) in rows]
 
 
 class Watchtower(ChannelActor):
@@ -106,7 +113,10 @@ class Watchtower(ChannelActor):
             self._checkpoint("voucher held")
 
     def hold_state(self, signed: SignedState) -> None:
-        """Keep a state, if it is the last of its channel; stored when this returns.
+        """Keep a state, if none that is kept is as good; stored when this returns.
+
+        Of two, the later is as good if it counts no more deposits. If it counts more, both are kept: those may not have
+        arrived, or be taken back by a reorg. At most `MAX_STATES` of a channel are kept, the last ones.
 
         Raises RefusedError for an unknown or closed channel, or signatures that are not both parties'.
         """
@@ -118,10 +128,13 @@ class Watchtower(ChannelActor):
             signed.check(entry.config, self.channels.state_domain)
         except MalformedError as error:
             raise RefusedError("wrong_signature", str(error)) from error
-        known = self._store.states().get(key)
-        if known is None or known.state.version < signed.state.version:
-            self._store.put_state(signed)
-            self._checkpoint("state held")
+        known = self._store.states(key)
+        if any(_is_as_good(one.state, signed.state) for one in known):
+            return
+        kept = [signed, *(one for one in known if not _is_as_good(signed.state, one.state))]
+        kept.sort(key=lambda one: one.state.version, reverse=True)
+        self._store.put_states(key, kept[:MAX_STATES])
+        self._checkpoint("state held")
 
     def _act(self, now: int, report: StepReport) -> None:
         self._write_challenges(now, report)
@@ -136,13 +149,14 @@ class Watchtower(ChannelActor):
         self._write_claims(report, claims)
 
     def _write_challenges(self, now: int, report: StepReport) -> None:
-        for key, signed in self._store.states().items():
-            entry = self.follower.states.get(key)
-            if entry is None or entry.facts.status != "closing":
-                continue
+        for key, entry in self.follower.states.items():
             closing = entry.facts.closing
-            assert closing is not None
-            if closing.state.version >= signed.state.version:
+            if closing is None or entry.facts.status != "closing":
+                continue
+            states = self._store.states(key)
+            # Nobody can deposit while it closes: what is not covered now never will be.
+            signed = next((one for one in states if one.state.is_covered_by(entry.facts.deposits)), None)
+            if signed is None or closing.state.version >= signed.state.version:
                 continue
             if now > closing.deadline:
                 report.warnings.append(
@@ -152,3 +166,8 @@ class Watchtower(ChannelActor):
             elif not self._is_open(CHALLENGE, key.hex()):
                 call = self.channels.challenge_call(entry.config, signed)
                 self._write(report, CHALLENGE, key.hex(), self.channels.state_channel, call)
+
+
+def _is_as_good(one: State, other: State) -> bool:
+    """Whether a state can be brought whenever another can, and is no earlier."""
+    return one.version >= other.version and one.is_covered_by(other.counted)

@@ -186,6 +186,59 @@ def test_a_reorg_takes_a_partys_deposit_away(world: ChannelWorld) -> None:
         assert balances(alice, config) == (150, 0)
 
 
+@pytest.mark.parametrize("starter", ["alice", "bob"])
+def test_a_reorg_takes_deposits_away_that_the_last_state_counts(world: ChannelWorld, starter: str) -> None:
+    """Bob has two states that count his second deposit, and one that does not. The last that the contract takes answers
+    Alice's old one. He starts closing with none: she could have his deposit made again, and take everything."""
+    config = world.open_state()
+    with world.party(world.alice) as alice, world.party(world.bob) as bob:
+        alice.step()
+        bob.step()
+        for _ in range(2):
+            talk(alice.pay(config.id, 10), bob, alice)
+        before = world.anvil.snapshot()
+        deposit = world.channels.state_deposit_call(config, False, 50)
+        world.send(world.carol, deposit, world.deployment.state_channel, 50)
+        alice.step()
+        bob.step()
+        for _ in range(2):
+            talk(alice.pay(config.id, 10), bob, alice)
+        assert bob.best(config.id).state.version == 4
+        world.anvil.revert(before)
+        world.anvil.mine(2)
+        bob.step()
+        if starter == "alice":
+            initial = SignedState(State.initial(config.id), b"", b"")
+            world.send(world.alice, world.channels.start_close_call(config, initial), world.deployment.state_channel)
+            bob.run_until_idle()
+            assert bob.entry(config.id).facts.closing.state.version == 2
+        else:
+            bob.close(config.id)
+            report = bob.step()
+            assert not report.started
+            assert "counts deposits of 100 and 150, and a reorg has left 100 and 100: deposit" in report.warnings[0]
+            world.send(world.carol, deposit, world.deployment.state_channel, 50)
+            bob.run_until_idle()
+            assert bob.entry(config.id).facts.closing.closer_version == 4
+
+
+def test_a_reorg_takes_deposits_away_that_only_the_last_state_counts(world: ChannelWorld) -> None:
+    """With the one before it nobody loses anything: an answer with the next version costs nothing."""
+    with world.party(world.alice) as alice, world.party(world.bob) as bob:
+        config = world.open_state(amounts=(100, 0))
+        before = world.anvil.snapshot()
+        call = world.channels.state_deposit_call(config, False, 100)
+        world.send(world.carol, call, world.deployment.state_channel, 100)
+        alice.step()
+        bob.step()
+        talk(alice.pay(config.id, 10), bob, alice)
+        world.anvil.revert(before)
+        world.anvil.mine(2)
+        alice.close(config.id)
+        alice.run_until_idle()
+        assert alice.entry(config.id).facts.closing.closer_version == 0
+
+
 def test_a_reorg_takes_a_closing_and_its_answer_away(world: ChannelWorld) -> None:
     config = world.open_state()
     with world.party(world.alice) as alice, world.party(world.bob) as bob:

@@ -1,5 +1,6 @@
 """The service that is paid per request, and its client: a real server on loopback, a real chain."""
 
+import asyncio
 import http.client
 import threading
 import time
@@ -14,7 +15,7 @@ from layer2.channels import paid
 from layer2.channels.errors import ChannelError, MalformedError
 from layer2.channels.fetching import FetchError, PayingClient
 from layer2.channels.paid import HEADER, Desk, Good, Shop, Terms, create_shop
-from layer2.channels.payee import Offer, Payee
+from layer2.channels.payee import Accepted, Offer, Payee
 from layer2.channels.payer import Payer
 from layer2.channels.signing import ETH
 from layer2.channels.vouchers import ChannelConfig, SignedClose, SignedVoucher
@@ -222,6 +223,84 @@ def test_only_the_payer_can_have_it_closed(world: ChannelWorld, running: Service
     assert ask(world.voucher(config, 10)).json()["error"]["code"] == "cannot_close"
 
 
+# -------------------------------------------------------------------- one answer for one voucher
+
+
+@dataclass
+class Counter:
+    """Shop and good whose bodies are counted, and wait until they may go on."""
+
+    shop: Shop
+    go_on: threading.Event = field(default_factory=threading.Event)
+    made: int = 0
+    fails: bool = False
+
+    def body(self) -> bytes:
+        self.made += 1
+        number = self.made
+        self.go_on.wait(30)
+        if self.fails:
+            raise OSError("the goods are gone")
+        return f"{number}".encode()
+
+    async def ask(self, amount: int, is_repeated: bool = False) -> bytes:
+        taken = Accepted(b"\1" * 32, amount, 0 if is_repeated else PRICE, is_repeated)
+        return await self.shop._body(Good(PRICE, self.body), taken, "GET /weather")
+
+    def start(self, *amounts: int) -> "list[asyncio.Task[bytes]]":
+        """Requests at once, with a voucher over each amount; again if it is not the first over that."""
+        return [
+            asyncio.create_task(self.ask(amount, amount in amounts[:place])) for place, amount in enumerate(amounts)
+        ]
+
+
+@pytest.fixture
+def counter(world: ChannelWorld) -> Iterator[Counter]:
+    with world.payee() as payee:
+        yield Counter(Shop(payee, Desk(payee), {}, ETH))
+
+
+def test_attack_one_voucher_in_many_requests_at_once(counter: Counter) -> None:
+    """All wait for the one answer that it pays for; who goes away does not take it from the others."""
+
+    async def work() -> None:
+        first, second, third = counter.start(10, 10, 10)
+        await asyncio.sleep(0)
+        first.cancel()
+        counter.go_on.set()
+        assert await asyncio.gather(second, third) == [b"1", b"1"]
+        assert await counter.ask(10, True) == b"1"
+
+    asyncio.run(work())
+
+
+def test_a_slow_answer_does_not_replace_a_later_one(counter: Counter) -> None:
+    async def work() -> None:
+        old, new = counter.start(10, 20)
+        await asyncio.sleep(0)
+        counter.go_on.set()
+        later = await new
+        await old
+        assert await counter.ask(20, True) == later
+        await counter.ask(10)  # whatever comes when
+        assert await counter.ask(20, True) == later
+
+    asyncio.run(work())
+
+
+def test_an_answer_that_cannot_be_made_is_made_when_it_is_asked_for_again(counter: Counter) -> None:
+    async def work() -> None:
+        counter.fails = True
+        counter.go_on.set()
+        assert all(
+            isinstance(one, OSError) for one in await asyncio.gather(*counter.start(10, 10), return_exceptions=True)
+        )
+        counter.fails = False
+        assert await counter.ask(10, True) == b"2"
+
+    asyncio.run(work())
+
+
 # -------------------------------------------------------------------- vouchers that arrive together
 
 
@@ -389,6 +468,34 @@ def test_a_payment_whose_answer_got_lost_is_made_once(world: ChannelWorld) -> No
             fetched = buyer.fetch(url)
             assert (fetched.body, fetched.payment.amount) == (body, 10)
             assert buyer.fetch(url).payment.amount == 20
+
+
+def test_a_payment_is_made_once_whichever_channel_has_most(world: ChannelWorld) -> None:
+    """The first one has nothing left: its voucher is sent again all the same, and no other channel is opened."""
+    with service(world) as running, client(world, deposit=PRICE) as (buyer, payer):
+        url = running.url + "/news"
+        key = payer.open(world.bob.address, PRICE, withdraw_delay=24 * HOUR).id
+        payer.run_until_idle()
+        running.wait_for(key)
+        lost = payer.pay(key, PRICE, f"GET {url}")
+        assert buyer.fetch(url).payment == lost
+        assert list(payer.follower.hub) == [key]
+
+
+def test_a_payment_that_buys_nothing_any_more(world: ChannelWorld) -> None:
+    """It never arrived, and a later one did: the buyer is told, and pays again only if it asks again."""
+    with service(world) as running, client(world, deposit=100) as (buyer, payer):
+        key = buyer.fetch(running.url + "/weather").payment.channel_id
+        url = running.url + "/news"
+        payer.pay(key, PRICE, f"GET {url}")
+        assert buyer.fetch(running.url + "/weather").payment.amount == 30
+        with pytest.raises(
+            FetchError, match="10 was paid for it before, and the answer is lost: fetch it again"
+        ) as caught:
+            buyer.fetch(url)
+        assert caught.value.code == "stale_voucher"
+        assert payer.payment(key).amount == 30
+        assert buyer.fetch(url).payment.amount == 40
 
 
 def test_a_payer_who_lost_its_database_catches_up(world: ChannelWorld) -> None:

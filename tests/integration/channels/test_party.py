@@ -129,6 +129,33 @@ def test_a_refused_proposal_binds_nobody(config: StateChannelConfig, ann: Party,
     assert ben.best(config.id).state.version == 1
 
 
+def test_a_proposal_is_withdrawn(config: StateChannelConfig, ann: Party, ben: Party) -> None:
+    """Before the other party has heard of it: as if it had never been."""
+    with pytest.raises(ChannelError, match="there is nothing to withdraw"):
+        ann.withdraw_proposal(config.id)
+    ann.pay(config.id, 30)
+    ann.withdraw_proposal(config.id)
+    assert ann.waiting(config.id) is None
+    ann.propose_final(config.id)
+    ann.withdraw_proposal(config.id)
+    answer = ben.receive(ann.pay(config.id, 20))
+    with pytest.raises(ChannelError, match="there is nothing to withdraw"):
+        ben.withdraw_proposal(config.id)  # it has signed what Alice proposed
+    talk(answer, ann, ben)
+    assert balances(ann, config) == balances(ben, config) == (80, 120)
+
+
+def test_a_proposal_is_withdrawn_too_late(config: StateChannelConfig, ann: Party, ben: Party) -> None:
+    """Bob has signed it. That does not bind Alice, but he can sign nothing else of this version."""
+    answer = ben.receive(ann.pay(config.id, 30))
+    ann.withdraw_proposal(config.id)
+    refused(ann, answer, "loss")
+    assert ben.receive(ann.pay(config.id, 20)) == answer
+    ann.withdraw_proposal(config.id)
+    talk(ann.pay(config.id, 30), ben, ann)
+    assert balances(ann, config) == balances(ben, config) == (70, 130)
+
+
 @pytest.mark.parametrize("lost", [0, 1, 2])
 def test_lost_messages(config: StateChannelConfig, ann: Party, ben: Party, lost: int) -> None:
     """Whatever gets lost, sending again what may be missing completes the update; no state is signed twice over."""
@@ -691,7 +718,7 @@ def test_locks_when_a_channel_closes(world: ChannelWorld, config: StateChannelCo
 
 def test_attack_a_strangers_token_is_not_called(world: ChannelWorld, ann: Party) -> None:
     """Anybody can open a channel for Alice in a token of their own, and close it: she does not pay for what that does,
-    unless she closes it herself."""
+    nor for finishing, unless she wants it closed."""
     contract = world.deployment.state_channel
     token, _ = deploy_contract(world.chain, world.carol, "SpoiltToken", 0)
     world.send(world.carol, coder("SpoiltToken").encode("mint", world.carol.address, 10), token)
@@ -701,9 +728,61 @@ def test_attack_a_strangers_token_is_not_called(world: ChannelWorld, ann: Party)
     world.send(world.carol, world.channels.start_close_call(config, initial), contract)
     ann.step()
     world.anvil.warp(HOUR + 1)
+    assert not [move for report in ann.run_until_idle() for move in report.settled]
+    ann.close(config.id)
     moves = [move.purpose for report in ann.run_until_idle() for move in report.settled]
-    assert moves == ["finish close"]
-    assert world.owed(world.alice, token) == 10
+    assert moves == ["finish close", "settle"]
+    assert world.channels.held(world.alice.address, token) == 10
+
+
+@pytest.mark.parametrize(
+    ("hers", "dust", "moves"), [(0, 0, []), (5, 5, []), (6, 5, ["finish close", "settle"])], ids=["0", "5", "6"]
+)
+def test_attack_a_stranger_has_its_channels_finished(
+    world: ChannelWorld, ann: Party, hers: int, dust: int, moves: list[str]
+) -> None:
+    """Carol opens a channel with Alice, has her sign that nothing changes, and closes: nearly all in it is Carol's."""
+    ann.rules = replace(ann.rules, dust=dust)
+    ann.run_until_idle()
+    config = world.open_state(world.carol, world.alice, (100, hers))
+    ann.step()
+    state = State(config.id, 1, 100, hers, 100, hers)
+    assert isinstance(ann.receive(Proposal(state)), Signature)
+    initial = SignedState(State.initial(config.id), b"", b"")
+    world.send(world.carol, world.channels.start_close_call(config, initial), world.deployment.state_channel)
+    ann.step()
+    world.anvil.warp(25 * HOUR)
+    assert [move.purpose for report in ann.run_until_idle() for move in report.settled] == moves
+
+
+@pytest.mark.parametrize("is_a", [True, False])
+def test_what_a_closing_gives(world: ChannelWorld, config: StateChannelConfig, is_a: bool) -> None:
+    """As the contract counts it: later deposits, locks that are paid and returned, a penalty."""
+    paid, lost = b"\1" * 32, b"\2" * 32
+    locks = tuple(
+        Lock(amount, world.time + HOUR, to_a, secret_hash(secret))
+        for amount, to_a, secret in ((1, True, paid), (2, True, lost), (4, False, paid), (8, False, lost))
+    )
+    state = State(config.id, 1, 100, 90, 80, 95, locks)
+    before = world.anvil.snapshot()
+    for closing, answer in ((world.signed(state), None), (None, replace(state, version=2))):
+        initial = SignedState(State.initial(config.id), b"", b"")
+        contract = world.deployment.state_channel
+        world.send(world.alice, world.channels.start_close_call(config, closing or initial), contract)
+        if answer is not None:
+            world.send(world.bob, world.channels.challenge_call(config, world.signed(answer)), contract)
+        world.send(world.carol, world.channels.reveal_call(paid), contract)
+        world.anvil.warp(25 * HOUR)
+        with world.party(world.alice if is_a else world.bob) as party:
+            party.follower.sync()
+            entry = party.entry(config.id)
+            share = party._share(entry, entry.facts.closing)
+            world.send(world.carol, world.channels.finish_close_call(config, entry.facts.closing.state), contract)
+            party.follower.sync()
+            outcome = party.entry(config.id).facts.outcome
+        assert share == (outcome.amount_a if is_a else outcome.amount_b)
+        world.anvil.revert(before)
+        before = world.anvil.snapshot()
 
 
 def test_who_was_away_is_told(world: ChannelWorld, config: StateChannelConfig, ann: Party, ben: Party) -> None:

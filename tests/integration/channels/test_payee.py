@@ -117,6 +117,41 @@ def test_attack_vouchers_while_l1_is_out_of_sight(
             refuses(payee, "not_synced", world.voucher(config, 1))
 
 
+@pytest.mark.parametrize(
+    ("mines_on_demand", "age", "is_taken"), [(False, 600, True), (False, 601, False), (True, 601, True)]
+)
+def test_attack_vouchers_while_the_node_stands_still(
+    world: ChannelWorld, monkeypatch: pytest.MonkeyPatch, mines_on_demand: bool, age: int, is_taken: bool
+) -> None:
+    """It answers, but always with the same head: what the payer has withdrawn since is out of sight."""
+    config = world.open(100)
+    world.anvil.warp(500)  # what lies above a deposit does not make L1 look older
+    now = world.time + age
+    monkeypatch.setattr(world, "now", lambda: now)
+    with world.payee(confirmations=1) as payee:
+        payee.follower.mines_on_demand = mines_on_demand
+        payee.step()
+        if is_taken:
+            payee.accept(world.voucher(config, 1))
+        else:
+            assert "its node stands still" in refuses(payee, "not_synced", world.voucher(config, 1))
+
+
+def test_attack_the_node_falls_back(world: ChannelWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has less of the chain than it had, so nothing newer than then is known."""
+    before = world.anvil.snapshot()
+    world.anvil.mine()
+    known = world.time
+    monkeypatch.setattr(world, "now", lambda: known + 50)
+    with world.payee(confirmations=1) as payee:
+        payee.follower.mines_on_demand = False
+        payee.step()
+        assert payee.follower.synced == known
+        world.anvil.revert(before)
+        payee.step()
+        assert payee.follower.synced == known
+
+
 @pytest.mark.parametrize(("delay", "is_taken"), [(24 * HOUR - 1, False), (24 * HOUR, True)])
 def test_the_delay_of_withdrawals(world: ChannelWorld, delay: int, is_taken: bool) -> None:
     config = world.open(withdraw_delay=delay)

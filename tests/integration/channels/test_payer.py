@@ -104,6 +104,22 @@ def test_a_reference_gives_the_same_voucher_until_it_is_answered(world: ChannelW
     assert not payer.payment(key).is_answered
 
 
+def test_attack_a_reference_that_is_paid_twice(world: ChannelWorld) -> None:
+    """Other payments between do not make it another one, nor does a restart, nor that a later one is answered."""
+    with world.payer() as payer:
+        key = opened(payer, world)
+        first, second = payer.pay(key, 5, "/a"), payer.pay(key, 7, "/b")
+        assert (first.amount, second.amount) == (5, 12)
+    with world.payer() as payer:
+        assert (payer.pay(key, 5, "/a"), payer.pay(key, 7, "/b")) == (first, second)
+        payer.answered(second)
+        assert payer.pay(key, 5, "/a") == first
+        assert payer.unanswered(world.bob.address, ETH, "/a") == first
+        assert payer.unanswered(world.carol.address, ETH, "/a") is payer.unanswered(world.bob.address, ETH, "") is None
+        payer.answered(first)
+        assert payer.pay(key, 5, "/a").amount == 17
+
+
 def test_a_key_of_its_own(world: ChannelWorld, payer: Payer) -> None:
     """Its vouchers are signed without the account, and its file is for its owner alone."""
     key = opened(payer, world, own_key=True)
@@ -217,6 +233,32 @@ def test_attack_a_strangers_token_is_not_called(world: ChannelWorld, payer: Paye
     world.anvil.warp(DAY + 1)
     payer.run_until_idle()
     assert payer.channels.held(world.alice.address, token) == 20
+
+
+def test_attack_strangers_who_make_the_hub_owe_the_payer(world: ChannelWorld, payer: Payer) -> None:
+    """They open channels in its name with 1 wei, and close them as payee: it pays for settling on its own account
+    only."""
+    key = opened(payer, world)
+    nonce = world.nonce(world.alice)
+    for number in range(3):
+        config = world.open(1, world.carol, payee=world.carol.address, salt=bytes([number]) * 32)
+        world.send(world.carol, world.channels.close_call(config, 0, b"", b""))
+        payer.run_until_idle()
+    assert world.nonce(world.alice) == nonce
+    world.send(world.bob, world.channels.close_call(payer.entry(key).config, 0, b"", b""))
+    payer.run_until_idle()
+    assert world.nonce(world.alice) == nonce + 1
+    assert world.channels.owed(world.deployment.hub, world.alice.address, ETH) == 0
+
+
+@pytest.mark.parametrize(("amount", "is_settled"), [(100, False), (101, True)])
+def test_attack_a_payee_that_closes_for_dust(world: ChannelWorld, payer: Payer, amount: int, is_settled: bool) -> None:
+    payer.dust = 100
+    key = opened(payer, world, amount)
+    nonce = world.nonce(world.alice)
+    world.send(world.bob, world.channels.close_call(payer.entry(key).config, 0, b"", b""))
+    payer.run_until_idle()
+    assert world.nonce(world.alice) == nonce + is_settled
 
 
 def test_changes_its_mind(world: ChannelWorld, payer: Payer) -> None:

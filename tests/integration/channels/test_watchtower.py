@@ -100,13 +100,44 @@ def test_keeps_the_last_state_and_only_that(world: ChannelWorld) -> None:
             tower.hold_state(states[2])
 
 
+def test_attack_a_later_state_that_cannot_be_brought(world: ChannelWorld) -> None:
+    """It counts deposits that never arrived, or that a reorg took back: the best of the others answers."""
+    config = world.open_state()
+    first, best, later, last = (
+        world.signed(State(config.id, version, deposit, 100, deposit - version, 100 + version))
+        for version, deposit in ((1, 100), (2, 100), (3, 150), (4, 151))
+    )
+    with world.watchtower() as tower:
+        tower.step()
+        for state in (later, best, first, last):
+            tower.hold_state(state)
+        assert tower._store.states(config.id) == [last, later, best]
+        initial = SignedState(State.initial(config.id), b"", b"")
+        world.send(world.alice, world.channels.start_close_call(config, initial), world.deployment.state_channel)
+        tower.run_until_idle()
+        assert world.channels.state_view("closings", config.id)[1] == 2
+
+
+def test_keeps_the_last_states_of_those_who_sign_without_end(
+    world: ChannelWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("layer2.channels.watchtower.MAX_STATES", 2)
+    config = world.open_state()
+    states = [world.signed(State(config.id, number, number, 0, number, 0)) for number in (1, 2, 3)]
+    with world.watchtower() as tower:
+        tower.step()
+        for state in states:
+            tower.hold_state(state)
+        assert tower._store.states(config.id) == [states[2], states[1]]
+
+
 def test_keeps_the_highest_version_there_is(world: ChannelWorld) -> None:
     config = world.open_state()
     state = world.signed(State(config.id, 2**64 - 1, 100, 100, 90, 110))
     with world.watchtower() as tower:
         tower.step()
         tower.hold_state(state)
-        assert tower._store.states() == {config.id: state}
+        assert tower._store.states(config.id) == [state]
 
 
 def test_two_watchtowers(world: ChannelWorld) -> None:

@@ -1,6 +1,7 @@
 """What actors of channels store: facts with their blocks, vouchers, payments, states; and deployment files."""
 
 import json
+import os
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from layer2.channels.payee import Best, PayeeStore
 from layer2.channels.payer import PayerStore, Payment
 from layer2.channels.signing import ETH
 from layer2.channels.states import FinalState, Lock, State, StateChannelConfig, secret_hash
-from layer2.channels.store import Closing, Outcome, Revealed, StateChannel
+from layer2.channels.store import ChannelStore, Closing, Outcome, Revealed, StateChannel
 from layer2.channels.vouchers import ChannelConfig, Close
 from layer2.channels.watchtower import WatchtowerStore
 
@@ -124,6 +125,36 @@ def test_a_payers_payments(tmp_path: Path) -> None:
         assert store.key(A) == bytes(32)
 
 
+def test_payments_that_were_not_answered_are_kept() -> None:
+    """And only those, and the last one."""
+    first, nameless, second, last = (
+        Payment(ID, amount, 1, SIGNATURE, reference, False)
+        for amount, reference in ((255, "x"), (256, ""), (257, "y"), (2**64, ""))
+    )
+    with PayerStore() as store:
+        for payment in (first, nameless, second, last):
+            store.put_payment(payment)
+        assert (store.unanswered(ID, "x"), store.unanswered(ID, "y"), store.payment(ID)) == (first, second, last)
+        store.put_payment(replace(first, is_answered=True))
+        assert store.unanswered(ID, "x") is store.unanswered(ID, "") is store.unanswered(b"\7" * 32, "y") is None
+        assert len(store._run("SELECT 1 FROM payments")) == 2
+
+
+def test_states_that_count_other_deposits_are_kept() -> None:
+    """Until a reorg takes deposits back, nobody asks for them."""
+    states = [
+        State(ID, version, 10, of_b, 10 - version, of_b + version) for version, of_b in ((1, 5), (2, 5), (3, 6), (4, 6))
+    ]
+    with PartyStore() as store:
+        for state in states:
+            store.put_signed(state, SIGNATURE)
+            store.complete(state, b"\6" * 65)
+        assert store.agreed(ID)[0] == store.agreed(ID, (10, 6))[0] == states[3]
+        assert store.agreed(ID, (10, 5)) == (states[1], SIGNATURE, b"\6" * 65)
+        assert store.agreed(ID, (9, 6))[0] == store.agreed(ID, (10, 4))[0] == State.initial(ID)
+        assert len(store._run("SELECT 1 FROM states")) == 2
+
+
 def test_one_state_per_version_is_signed() -> None:
     """Whatever the party thinks: the database refuses another one."""
     other = replace(STATE, balance_a=3, balance_b=9)
@@ -158,6 +189,49 @@ def test_one_final_state_is_signed() -> None:
             store.put_ending(Ending(other, None, None, True))
         store.drop_ending(ID)
         assert store.ending(ID) == Ending(final, SIGNATURE, None, False)
+
+
+@pytest.mark.parametrize("kind", [PayerStore, PayeeStore, PartyStore, WatchtowerStore])
+def test_databases_are_for_their_owners_alone(
+    kind: type[ChannelStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From before SQLite writes the first byte, whatever the umask; and those that another program has left open."""
+    path, connect = tmp_path / "folder" / "x", sqlite3.connect
+    seen = []
+
+    def look(file: str, **options: object) -> sqlite3.Connection:
+        seen.append(modes(path.parent))
+        return connect(file, **options)
+
+    def modes(folder: Path) -> dict[str, int]:
+        return {one.name: one.stat().st_mode & 0o777 for one in folder.iterdir()}
+
+    umask = os.umask(0)
+    try:
+        monkeypatch.setattr(sqlite3, "connect", look)
+        with kind(path) as store:
+            store.bind("me")
+            assert seen == [{"x": 0o600}]
+            assert modes(path.parent) == {"x": 0o600, "x-wal": 0o600}
+            for _ in range(2):  # looking at a file does not end the locks on it
+                with pytest.raises(StoreError, match="another process uses it"):
+                    kind(path)
+        path.chmod(0o644)
+        with kind(path):
+            assert modes(path.parent) == {"x": 0o600, "x-wal": 0o600}
+    finally:
+        os.umask(umask)
+
+
+def test_files_of_others_are_left_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"x" * 5000)
+    (tmp_path / "x").chmod(0o644)
+    for path in (tmp_path / "x", tmp_path, tmp_path / "x" / "y"):
+        before = tmp_path.stat().st_mode
+        with pytest.raises(StoreError, match="cannot be opened"):
+            PartyStore(path)
+        assert tmp_path.stat().st_mode == before
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o644
 
 
 def test_databases_of_other_roles(tmp_path: Path) -> None:
