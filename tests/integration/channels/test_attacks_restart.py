@@ -11,13 +11,14 @@ from layer2.channels.messages import Message, Signature
 from layer2.channels.party import Party
 from layer2.channels.payee import PayeeStore
 from layer2.channels.signing import ETH
-from layer2.channels.states import State, StateChannelConfig, secret_hash
+from layer2.channels.states import Lock, State, StateChannelConfig, secret_hash
 from layer2.channels.vouchers import SignedVoucher
 from tests.support.channel_world import HOUR, SALT, ChannelWorld
 from tests.support.commands import support_program
 from tests.support.killing import Killed, Killer
 
 DAY = 24 * HOUR
+LETTERS = ["letter signed", "letter stored", "letter sent"]
 
 
 def at_every_point(
@@ -77,13 +78,14 @@ def test_payee(world: ChannelWorld) -> None:
         with PayeeStore(world.folder / "payee.sqlite") as store:
             assert store.open_letters() == []
 
-    letters = ["letter signed", "letter stored", "letter sent"]
-    points = ["synced", "vouchers stored", "claim written", "settle written", "settled", *letters]
+    points = ["synced", "vouchers stored", "claim written", "settle written", "settled", *LETTERS]
     at_every_point(world, work, check, points)
 
 
 def test_payee_that_closes(world: ChannelWorld) -> None:
+    """By itself: with what it has signed, whatever happens between, and once."""
     config = world.open(100)
+    nonce = world.nonce(world.bob)
     signed = set()
 
     def work(killer: Killer) -> None:
@@ -91,12 +93,19 @@ def test_payee_that_closes(world: ChannelWorld) -> None:
             payee.step()
             if payee.best(config.id) is None:
                 payee.accept(world.voucher(config, 60))
-            signed.add(payee.sign_close(config.id))
+            if payee.follower.hub[config.id].facts.balance:
+                signed.add(payee.sign_close(config.id))
+                payee.close(config.id)
+            payee.run_until_idle()
 
     def check() -> None:
         assert len(signed) == 1
+        assert (world.facts(config).released, world.facts(config).closings) == (100, 1)
+        assert world.channels.owed(world.deployment.hub, world.bob.address, ETH) == 0
+        assert world.nonce(world.bob) == nonce + 2
 
-    at_every_point(world, work, check, ["synced", "vouchers stored", "close stored"])
+    points = ["synced", "vouchers stored", "close stored", "close written", "settle written", "settled", *LETTERS]
+    at_every_point(world, work, check, points)
 
 
 def test_payee_killed_by_the_system(world: ChannelWorld) -> None:
@@ -164,10 +173,34 @@ def test_payer(world: ChannelWorld) -> None:
         "start withdrawal written",
         "finish withdrawal written",
         "settle written",
-        "letter signed",
-        "letter stored",
-        "letter sent",
+        *LETTERS,
     ]
+    at_every_point(world, work, check, points)
+
+
+def test_payer_that_closes(world: ChannelWorld) -> None:
+    """With the payee's consent."""
+    config = world.open(100)
+    nonce = world.nonce(world.alice)
+    with world.payee() as payee:
+        payee.step()
+        payee.accept(world.voucher(config, 60))
+        consent = payee.sign_close(config.id)
+
+    def work(killer: Killer) -> None:
+        with world.payer(killer) as payer:
+            payer.step()
+            payer.catch_up(world.voucher(config, 60))
+            if payer.entry(config.id).facts.balance:
+                payer.close(consent)
+            payer.run_until_idle()
+
+    def check() -> None:
+        assert (world.facts(config).released, world.facts(config).closings) == (100, 1)
+        assert world.channels.owed(world.deployment.hub, world.alice.address, ETH) == 0
+        assert world.nonce(world.alice) == nonce + 2
+
+    points = ["synced", "close written", "settle written", "settled", *LETTERS]
     at_every_point(world, work, check, points)
 
 
@@ -220,13 +253,94 @@ def test_party(world: ChannelWorld, who: str) -> None:
             assert alice._store.open_letters() == []
         assert world.owed(world.alice) == world.owed(world.bob) == 0
 
-    letters = ["synced", "settled", "letter signed", "letter stored", "letter sent", "settle written"]
+    letters = ["synced", "settled", "settle written", *LETTERS]
     updates = ["proposal stored", "state signed", "state stored", "state complete"]
     own = {
         "alice": ["secret stored", "closing stored", "start close written", "finish close written"],
         "bob": [],
     }
     at_every_point(world, work, check, [*letters, *updates, *own[who]], and_last=who == "alice")
+
+
+@pytest.mark.parametrize("who", ["alice", "bob"])
+def test_parties_that_close_together(world: ChannelWorld, who: str) -> None:
+    """Alice withdraws what she has proposed first, then proposes to close: each signs one final state, which is sent
+    once."""
+    config = world.open_state()
+    nonce = world.nonce(world.alice)
+    recorder = Recorder()
+
+    def work(killer: Killer) -> None:
+        killers = {who: killer}
+        with (
+            world.party(world.alice, killers.get("alice", Killer())) as alice,
+            world.party(world.bob, killers.get("bob", Killer())) as bob,
+        ):
+            alice.run_until_idle()
+            bob.run_until_idle()
+            if alice.entry(config.id).facts.status == "open":
+                if alice._store.ending(config.id) is None:
+                    alice.pay(config.id, 30)
+                    alice.withdraw_proposal(config.id)
+                    alice.propose_final(config.id)
+                recorder.talk(alice.waiting(config.id), bob, alice)
+            alice.run_until_idle()
+            bob.run_until_idle()
+
+    def check() -> None:
+        with world.party(world.bob) as bob:
+            bob.step()
+            outcome = bob.entry(config.id).facts.outcome
+            assert (outcome.version, outcome.amount_a, outcome.amount_b) == (1, 100, 100)
+            assert bob._store.open_letters() == []
+        assert world.owed(world.alice) == world.owed(world.bob) == 0
+        assert world.nonce(world.alice) == nonce + 2
+
+    own = {
+        "alice": ["proposal stored", "proposal withdrawn", "state signed", "state complete", "close together written"],
+        "bob": ["state signed", "state stored"],
+    }
+    points = ["synced", "settled", "settle written", *own[who], *LETTERS]
+    at_every_point(world, work, check, points, and_last=False)
+
+
+def test_party_that_answers(world: ChannelWorld) -> None:
+    """Alice closes with an old state: Bob brings the last one, shows the secret of a lock in it, and finishes."""
+    config = world.open_state()
+    nonce = world.nonce(world.bob)
+    secret = b"\7" * 32
+    deadline = world.time + 2 * DAY
+    lock = Lock(10, deadline, False, secret_hash(secret))
+    last = State(config.id, 2, 100, 100, 60, 130, (lock,))
+
+    def work(killer: Killer) -> None:
+        with world.party(world.bob, killer) as bob:
+            # What the two agreed on, before the killer comes.
+            if bob._store.agreed(config.id)[0].version == 0:
+                bob._store.add_secret(secret)
+                signed = world.signed(last)
+                bob._store.put_signed(last, signed.signature_b)
+                bob._store.complete(last, signed.signature_a)
+            bob.step()
+            if bob.entry(config.id).facts.status == "open":
+                old = world.signed(_state(config, 1))
+                call = world.channels.start_close_call(config, old)
+                world.send(world.alice, call, world.deployment.state_channel)
+            bob.run_until_idle()
+            if bob.entry(config.id).facts.status == "closing":
+                world.anvil.warp(DAY + 1)
+            bob.run_until_idle()
+
+    def check() -> None:
+        with world.party(world.bob) as bob:
+            bob.step()
+            outcome = bob.entry(config.id).facts.outcome
+            assert (outcome.version, outcome.amount_a, outcome.amount_b, outcome.penalised) == (2, 60, 140, "")
+        assert world.owed(world.bob) == 0
+        assert world.nonce(world.bob) == nonce + 4
+
+    written = [f"{purpose} written" for purpose in ("challenge", "reveal secret", "finish close", "settle")]
+    at_every_point(world, work, check, ["synced", "settled", *written, *LETTERS])
 
 
 def agree(alice: Party, bob: Party, config: StateChannelConfig, recorder: Recorder) -> None:
@@ -268,7 +382,7 @@ def test_watchtower(world: ChannelWorld) -> None:
         assert world.nonce(world.dave) == nonce + 2
 
     points = ["synced", "settled", "voucher held", "state held", "claim written", "challenge written"]
-    at_every_point(world, work, check, [*points, "letter signed", "letter stored", "letter sent"])
+    at_every_point(world, work, check, [*points, *LETTERS])
 
 
 def _state(config: StateChannelConfig, version: int) -> State:
