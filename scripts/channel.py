@@ -189,6 +189,8 @@ def fetch(
     from layer2.channels.signing import ETH
 
     token = channels.token(token_name)
+    if output is not None:
+        common.writable(output)  # an answer that was paid for must not get lost
 
     def say(line: str) -> None:
         click.echo(line, err=True)

@@ -57,14 +57,20 @@ def test_help() -> None:
         assert len(shown.output.splitlines()) > 4
 
 
-def test_mistakes(common: list[str], network: list[str], tmp_path: Path) -> None:
+def test_mistakes(anvil: Anvil, common: list[str], network: list[str], file: Path, tmp_path: Path) -> None:
     alice, nobody = person(tmp_path, 1, "payer"), str(tmp_path / "none.json")
     bob, key = signer(2).address, "0x" + "11" * 32
     (tmp_path / "bad.json").write_text("{}")
     bad = str(tmp_path / "bad.json")
+    elsewhere = tmp_path / "elsewhere.json"
+    elsewhere.write_text(json.dumps(json.loads(file.read_text()) | {"chain_id": 1}))
+    port = anvil.url.rsplit(":", 1)[1]
+    serve = ["serve", *common, *person(tmp_path, 2, "payee"), "--price", "1"]
     cases = [
         (["status", *network, "--deployment", nobody], 1, "run `ape run channel deploy` on this chain"),
         (["status", *network, "--deployment", bad], 1, "is not of format 'channels 1'"),
+        (["status", *network, "--deployment", str(elsewhere)], 1, "the deployment is on chain 1: connect to the right"),
+        (["status", "--network", "ethereum:local:http://127.0.0.1:9"], 1, "no node answers at http://127.0.0.1:9"),
         (["status", *common, *alice], 1, "is the payer of no such channel"),
         (["open", *common, *alice, "0x12", "1"], 1, "'0x12' is not an address"),
         (["open", *common, *alice, bob, "much"], 1, "amount 'much' is not a number"),
@@ -80,13 +86,19 @@ def test_mistakes(common: list[str], network: list[str], tmp_path: Path) -> None
         (["close", *common, *person(tmp_path, 2, "payee"), key], 1, "no channel 0x1111"),
         (["withdraw", *common, *alice, key], 1, "is the payer of no channel"),
         (["watch", *common, *person(tmp_path, 3, "tower"), "--state", bad, "--once"], 1, "holds no signed state"),
-        (["watch", *common, "--interval", "0"], 2, "--interval must be more than 0"),
+        (["watch", *common, "--state", nobody], 2, f"'{nobody}' does not exist"),
+        (["watch", *common, "--interval", "0"], 2, "'--interval': 0.0 is not in the range"),
         (["serve", *common, bad], 2, "Missing option '--price'"),
+        ([*serve, nobody], 2, f"'{nobody}' does not exist"),
+        ([*serve], 2, "Missing argument 'FILE...'"),
+        ([*serve, bad, "--port", port], 1, f"cannot listen on 127.0.0.1:{port}"),
         (["serve", *common, *person(tmp_path, 2, "payee"), bad, "--price", "0"], 1, "price 0 is not a number from 1"),
         (["fetch", *common, *alice, "http://127.0.0.1:9/", "--max-price", "1"], 1, "no service answers at"),
     ]
     for arguments, code, message in cases:
-        assert message in run(*arguments, code=code), arguments
+        said = run(*arguments, code=code)
+        assert message in said, arguments
+        assert said.splitlines()[-1].startswith("Error: "), said
     arguments, code, message = cases[0]
     assert message in commands.run_process("channel", *arguments, code=code)
 
@@ -148,6 +160,8 @@ def test_a_service_and_its_buyer(common: list[str], tmp_path: Path) -> None:
         said = run(*fetch)
         assert "rain" in said
         assert "status 200, paid 0.01 ETH, 0.01 ETH in all over channel 0x" in said
+        said_of_it = run(*fetch, "--output", str(goods / "below-a-file"), code=1)
+        assert "cannot be written" in said_of_it  # before anything is paid
         output = tmp_path / "answer"
         assert "0.02 ETH in all" in run(*fetch, "--output", str(output))
         assert output.read_text() == "rain\n"
