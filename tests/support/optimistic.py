@@ -459,9 +459,14 @@ class Rollup:
         data = coder("OptimisticRollup").encode("submitFraudProof", batch_hash or own_hash, arguments)
         call(self.contract, data, gas=gas)
 
-    def call(self, function: str, *arguments: Any, sender: AccountAPI | None = None) -> bytes:
+    def call(self, function: str, *arguments: Any, sender: AccountAPI | None = None, value: int = 0) -> bytes:
         """Tries any function: raises what a transaction would revert with."""
-        return call(self.contract, coder("OptimisticRollup").encode(function, *arguments), sender)
+        data = self.encode(function, *arguments)
+        if not value:
+            return call(self.contract, data, sender)
+        assert sender is not None, "value is somebody's"
+        transaction = {"from": sender.address, "to": self.contract.address, "data": data, "value": value}
+        return bytes(self.contract.provider.web3.eth.call(transaction))
 
     # The rest
 

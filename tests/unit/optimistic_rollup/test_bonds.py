@@ -176,6 +176,21 @@ def test_attack_the_same_batch_again_in_the_block_of_its_proof(rollup, mallory, 
     assert posted.hash != header.hash
 
 
+def test_refuses_a_bond_in_the_block_of_the_proof(rollup, sequencer, alice, prover):
+    """Who was slashed may come back in the next block; everybody else may bond in this one."""
+    c = rollup.contract
+    rollup.prove(rollup.post(bad(rollup), sequencer), prover)
+    # Calls see the last block.
+    with reverts(c.SlashedInThisBlock, sequencer=sequencer):
+        rollup.call("bond", sender=sequencer, value=STAKE)
+    rollup.call("bond", sender=alice, value=STAKE)
+    # It has no bond to leave with either.
+    with reverts(c.NothingBonded, sequencer=sequencer):
+        rollup.call("startExit", sender=sequencer)
+    rollup.mine(rollup.now + 1)
+    rollup.call("bond", sender=sequencer, value=STAKE)
+
+
 def test_attack_reentrancy_when_the_bond_is_paid_back(project, rollup, mallory):
     """A payee that asks again while it is paid gets nothing twice, and one that refuses keeps its bond."""
     c = rollup.contract
