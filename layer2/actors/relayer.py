@@ -570,8 +570,13 @@ class Relayer:
                 name = outcome.error.name if outcome.error else ""
                 if name == "NothingToWithdraw":
                     self._store.settle_payout(owner, int(token), block=block)
-                else:
+                elif not self._is_credited_since(outcome, owner, int(token)):
                     self._store.settle_payout(owner, int(token), reason=str(outcome.error or "reverted"))
+
+    def _is_credited_since(self, outcome: Outcome, owner: str, token: int) -> bool:
+        """Whether a payout reverted only because it came before the credit: a reorg can put them in that order."""
+        rows = [row for row in self._store.unserved_payouts() if (row.owner, row.token) == (owner, token)]
+        return outcome.receipt is not None and any(row.credited >= outcome.receipt.block.number for row in rows)
 
     def _serve(self, progress: _Progress) -> None:
         waiting = {letter.reference for letter in self._store.open_letters() if letter.purpose == WITHDRAWAL}

@@ -1,6 +1,9 @@
 """Reorgs of L1 under the relayer, and transactions that get stuck or lost."""
 
 import time
+from dataclasses import replace
+
+import pytest
 
 from layer2.actors.relayer import Relayer
 from layer2.actors.store import Store
@@ -64,6 +67,36 @@ def test_a_reorg_takes_a_deposit_away(world: World) -> None:
         relayer.run_until_idle()
         assert relayer.status(key).state == "verified"
         assert world.rollup.tip().state_root == relayer.position.state.root
+
+
+@pytest.mark.parametrize("is_posted", [False, True], ids=["waits", "posted"])
+def test_a_reorg_puts_somebody_else_where_a_transfer_goes(world: World, is_posted: bool) -> None:
+    """Alice pays Bob's second account, 4. Then two deposits change places, and account 4 is Carol's."""
+    before = world.anvil.snapshot()
+    world.deposit(world.bob, 5 * UNIT)
+    world.deposit(world.carol, 7 * UNIT)
+    with world.relayer() as relayer:
+        relayer.run_until_idle()
+    with world.relayer(batch_timeout=0 if is_posted else 3600) as relayer:
+        key = relayer.submit(world.transfer(world.alice, replace(world.bob, account=4), 10 * UNIT, 0))
+        relayer.run_until_idle()
+        assert relayer.status(key).state == ("verified" if is_posted else "pending")
+    world.anvil.revert(before)
+    world.deposit(world.carol, 7 * UNIT)
+    world.deposit(world.bob, 5 * UNIT)
+    with world.relayer() as relayer:
+        relayer.run_until_idle()
+        state = relayer.position.state
+        assert [state.account(index).owner for index in (4, 5)] == [world.carol.owner, world.bob.owner]
+        assert balances(relayer) == [100 * UNIT, 50 * UNIT, 20 * UNIT, 7 * UNIT, 5 * UNIT]
+        status = relayer.status(key)
+        assert status.state == "dropped"
+        assert "owner" in status.reason or "belongs" in status.reason
+        # Alice looks Bob up again: the nonce is free.
+        again = relayer.submit(world.transfer(world.alice, replace(world.bob, account=5), 10 * UNIT, 0))
+        relayer.run_until_idle()
+        assert relayer.status(again).state == "verified"
+        assert balances(relayer) == [90 * UNIT, 50 * UNIT, 20 * UNIT, 7 * UNIT, 15 * UNIT]
 
 
 def test_a_reorg_puts_a_foreign_batch_in_place_of_the_own(world: World) -> None:
