@@ -17,7 +17,9 @@ from layer2 import cli as common
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the service listens.")
 @click.option("--port", default=8547, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
-@click.option("--batch-size", default=120, show_default=True, type=click.IntRange(1), help="Operations a batch.")
+@click.option(
+    "--batch-size", default=120, show_default=True, type=click.IntRange(1), help="Operations a batch, at most."
+)
 @click.option(
     "--batch-timeout",
     type=common.Seconds(),

@@ -6,15 +6,16 @@ begins, so a relayer that was killed anywhere takes up where it was. May import 
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from layer2.actors.batch_processor import BatchProcessor, SignatureCheck, SignaturePool
-from layer2.actors.database import Letter
+from layer2.actors.database import Letter, QueueRow
 from layer2.actors.errors import FollowError, RefusedError, RelayerError
 from layer2.actors.follower import Follower, Position, SyncReport
 from layer2.actors.outbox import Fate, Outbox, Outcome
+from layer2.actors.planning import Budget, Selector
 from layer2.actors.stepping import run_until_idle
 from layer2.actors.store import (
     ItemRef,
@@ -29,12 +30,12 @@ from layer2.chain.rollup import PostedBatch, ProofPoints, Rollup
 from layer2.chain.signer import Signer
 from layer2.ledger.account import Account
 from layer2.ledger.amounts import decode_fee8, encode_float40
-from layer2.ledger.constants import FIRST_INDEX, Kind
+from layer2.ledger.constants import FIRST_INDEX, MAX_NONCE, Kind
 from layer2.ledger.errors import AmountError, LedgerError
 from layer2.ledger.operations import NO_KEY, Operation, SignedOperation
 from layer2.ledger.state import State
 from layer2.ledger.state_manager import StateManager
-from layer2.ledger.transition import Failure, Item, Step
+from layer2.ledger.transition import Failure, Item, Step, refuse_by_kind
 from layer2.zk.batch import encode_batch, plan_segments
 from layer2.zk.segments import Segment
 
@@ -54,7 +55,7 @@ _MAY_HEAL: Final = frozenset(
         Failure.UNKNOWN_ACCOUNT,
         Failure.UNKNOWN_RECIPIENT,
         Failure.RECIPIENT_OVERFLOW,
-        Failure.TREE_FULL,
+        Failure.NONCE_MISMATCH,
     }
 )
 
@@ -74,11 +75,12 @@ class Prover(Protocol):
 class RelayerConfig:
     """How a relayer works; times in seconds, amounts in smallest units.
 
-    max_batch_size: operations a batch. batch_timeout: how long an operation waits for a batch to fill up.
-    confirmations: blocks above one before it counts. minimum_fees: per token; other tokens pay `default_minimum_fee`.
-    max_pending, max_pending_per_account: operations that may wait. pending_timeout: after which an operation that
-    cannot be executed is dropped. serve_withdrawals: send payouts to their owners at this relayer's cost, with at most
-    max_withdrawal_gas each. resend_after: see `Outbox`. workers: processes that check signatures, None for one a core.
+    max_batch_size: operations a batch, fewer if one L1 transaction cannot carry as many. batch_timeout: how long an
+    operation waits for a batch to fill up. confirmations: blocks above one before it counts. minimum_fees: per token;
+    other tokens pay `default_minimum_fee`. max_pending, max_pending_per_account: operations that may wait.
+    pending_timeout: after which an operation that cannot be executed is dropped; when the pool is full, at once.
+    serve_withdrawals: send payouts to their owners at this relayer's cost, with at most max_withdrawal_gas each.
+    resend_after: see `Outbox`. workers: processes that check signatures, None for one a core.
     """
 
     max_batch_size: int = 120
@@ -174,9 +176,9 @@ class _Progress:
 
 @dataclass(frozen=True)
 class _Plan:
-    """Items of a batch with their references, and pool rows that can never be executed, with the reason."""
+    """Executed operations of a batch with their references, and pool rows to drop, with the reason."""
 
-    items: tuple[tuple[ItemRef, Item], ...]
+    steps: tuple[tuple[ItemRef, Step], ...]
     drops: tuple[tuple[PoolRow, str], ...]
 
 
@@ -300,7 +302,7 @@ class Relayer:
             )
         self._check_times(signed)
         self._check_amounts(operation)
-        self._check_recipient(signed)
+        self._check_kind(signed)
         self._check_pool(signed, account)
 
     def _check_times(self, signed: SignedOperation) -> None:
@@ -321,37 +323,16 @@ class Relayer:
                 "fee_too_low", f"fee {fee} is below this relayer's minimum of {minimum} for token {operation.token}"
             )
 
-    def _check_recipient(self, signed: SignedOperation) -> None:
-        operation = signed.operation
-        if operation.kind is not Kind.TRANSFER:
-            return
-        recipient = self.position.state.account(operation.to)
-        if recipient is None:
-            raise RefusedError(
-                "unknown_recipient", f"there is no account {operation.to}: use a transfer to a new account"
-            )
-        if recipient.token != operation.token:
-            raise RefusedError(
-                "recipient_token_mismatch",
-                f"account {operation.to} holds token {recipient.token}, not {operation.token}",
-            )
-        if recipient.owner != signed.recipient_owner:
-            raise RefusedError(
-                "recipient_owner_mismatch",
-                f"account {operation.to} belongs to {recipient.owner:#042x}, not {signed.recipient_owner:#042x}: "
-                "look the recipient up and sign again",
-            )
-        if recipient.key != signed.recipient_key:
-            raise RefusedError(
-                "recipient_key_mismatch",
-                f"account {operation.to} is controlled by another key than the one signed: look the recipient up, "
-                "make sure that the key is the payee's, and sign again",
-            )
+    def _check_kind(self, signed: SignedOperation) -> None:
+        refusal = refuse_by_kind(self.position.state, signed)
+        if refusal is not None:
+            raise RefusedError(refusal.failure.value.replace(" ", "_"), refusal.reason)
 
     def _check_pool(self, signed: SignedOperation, account: Account) -> None:
         operation = signed.operation
         index = operation.account
         waiting = {row.signed.nonce: row.signed.operation for row in self._store.pending(index)}
+        following = _next_nonce(account, waiting)
         if signed.nonce < account.nonce:
             raise RefusedError(
                 "nonce_used", f"nonce {signed.nonce} of account {index} is used: the next is {account.nonce}"
@@ -361,11 +342,17 @@ class Relayer:
                 "nonce_taken",
                 f"another operation of account {index} with nonce {signed.nonce} waits: take the next nonce",
             )
-        if signed.nonce >= account.nonce + self.config.max_pending_per_account:
+        if following >= min(account.nonce + self.config.max_pending_per_account, MAX_NONCE):
             raise RefusedError(
                 "nonce_too_far",
-                f"nonce {signed.nonce} of account {index} is too far ahead of {account.nonce}: at most "
-                f"{self.config.max_pending_per_account} operations may wait",
+                f"nonce {signed.nonce} of account {index}, which is at {account.nonce}, is too far ahead: at most "
+                f"{self.config.max_pending_per_account} operations may wait, and the last nonce is {MAX_NONCE - 1}",
+            )
+        if signed.nonce != following:
+            raise RefusedError(
+                "nonce_gap",
+                f"nonce {signed.nonce} of account {index} leaves a gap: the next is {following}; hand operations in "
+                "in the order of their nonces",
             )
         if self._store.pending_count() >= self.config.max_pending:
             raise RefusedError("pool_full", f"{self.config.max_pending} operations wait already: try again later")
@@ -402,11 +389,8 @@ class Relayer:
         account = self.position.state.account(index)
         if account is None:
             return None
-        nonces = {row.signed.nonce for row in self._store.pending(index)}
-        following = account.nonce
-        while following in nonces:
-            following += 1
-        return AccountView(index, account, following)
+        waiting = {row.signed.nonce for row in self._store.pending(index)}
+        return AccountView(index, account, _next_nonce(account, waiting))
 
     def accounts_of(self, owner: int) -> list[AccountView]:
         """All accounts of an L1 address."""
@@ -640,28 +624,16 @@ class Relayer:
             return None
         with self._store.transaction():
             plan = self._choose(position, timestamp)
-            manager = StateManager(position.state, self.domain, position.timestamp)
-            validation = manager.validate_transactions([item for _, item in plan.items], timestamp)
-            accepted = []
-            drops = list(plan.drops)
-            for (reference, _), step in zip(plan.items, validation.steps, strict=True):
-                if step.valid:
-                    accepted.append((reference, step))
-                elif reference.pool is not None:
-                    row = self._store.pool_row(reference.pool)
-                    assert row is not None
-                    reason = _final_reason(row.signed, step)
-                    if reason is not None:
-                        drops.append((row, reason))
-            for row, reason in drops:
-                self._store.drop(row.id, reason, None)
-            if not accepted:
+            for row, reason in plan.drops:
+                self._drop(position, row, reason)
+            if not plan.steps:
                 return None
-            segments = plan_segments([step for _, step in accepted], self._follower.circuits, self.domain, timestamp)
+            steps = [step for _, step in plan.steps]
+            segments = plan_segments(steps, self._follower.circuits, self.domain, timestamp)
             number = self._store.add_proposal(
                 position.batch_hash,
                 timestamp,
-                [reference for reference, _ in accepted],
+                [reference for reference, _ in plan.steps],
                 segments[-1].root_after,
                 encode_batch(segments),
             )
@@ -672,38 +644,76 @@ class Relayer:
         return self._store.proposal(number)
 
     def _choose(self, position: Position, timestamp: int) -> _Plan:
-        """What goes into a batch now, in the order of execution: queue entries, then operations that need a slot, then
-        plain transfers, each sender's in the order of their nonces."""
-        pending, drops = self._ready(position, timestamp)
+        """What goes into a batch now, executed; nothing when none is due."""
+        is_full = self._store.pending_count() >= self.config.max_pending
+        ready, drops = self._ready(position, timestamp, is_full)
+        size, quota = self.config.max_batch_size, self.rollup.deployment.queue_quota
         queue = self._store.queued(position.queue_cursor)
-        entries = [(ItemRef(queue=row.entry.index), row.entry.operation, row.seen) for row in queue]
-        operations = [(ItemRef(pool=row.id), row.signed, row.arrival) for row in pending]
         # A flood of queue entries leaves half of each batch to signed operations, but the quota goes first.
-        size = self.config.max_batch_size
-        room = max(size - len(operations), size // 2, self.rollup.deployment.queue_quota)
-        entries = entries[:room]
-        items: dict[ItemRef, Item] = {}
-        items.update((reference, entry) for reference, entry, _ in entries)
-        items.update((reference, signed) for reference, signed, _ in operations)
-        self._processor.replace_all(
-            [(reference, since) for reference, _, since in entries]
-            + [(reference, since) for reference, _, since in operations]
-        )
+        entries = queue[: max(size - len(ready), size // 2, quota)]
         deadline = self.rollup.deployment.inclusion_deadline
         is_urgent = bool(queue) and timestamp > queue[0].arrival + deadline // URGENT_SHARE
-        chosen = self._processor.cut(force=is_urgent)
-        if chosen:
-            # The quota may be larger than a batch.
-            chosen += [reference for reference, _, _ in entries if reference not in set(chosen)]
-        return _Plan(tuple((reference, items[reference]) for reference in _pack(chosen, items)), drops)
+        if not self._is_due(entries, ready, is_urgent):
+            return _Plan((), tuple(drops))
+        # The quota may be larger than a batch.
+        budget = Budget(self._follower.circuits, max(size, len(entries)))
+        manager = StateManager(position.state, self.domain, position.timestamp)
+        selection = Selector(manager, timestamp, budget).select(entries, quota, ready)
+        refused: set[int] = set()
+        for row, step in selection.refused:
+            refused.add(row.signed.operation.account)
+            if step.failure not in _MAY_HEAL:
+                drops.append((row, str(step.reason)))
+            elif is_full or self._has_waited(row):
+                drops.append((row, self._overdue(is_full, str(step.reason))))
+        taken = {reference.pool for reference, _ in selection.steps}
+        ready = [row for row in ready if row.id in taken or row.signed.operation.account not in refused]
+        # What is refused must not make a batch of a few others due.
+        is_due = not refused or self._is_due(entries, ready, is_urgent)
+        return _Plan(selection.steps if is_due else (), tuple(drops))
 
-    def _ready(self, position: Position, timestamp: int) -> tuple[list[PoolRow], tuple[tuple[PoolRow, str], ...]]:
-        """Waiting operations that can be executed on this state, each sender's by nonce, and those that never can."""
+    def _is_due(self, entries: Sequence[QueueRow], ready: Sequence[PoolRow], is_urgent: bool) -> bool:
+        self._processor.replace_all(
+            [(ItemRef(queue=row.entry.index), row.seen) for row in entries]
+            + [(ItemRef(pool=row.id), row.arrival) for row in ready]
+        )
+        return is_urgent or self._processor.is_due
+
+    def _has_waited(self, row: PoolRow) -> bool:
+        """Whether an operation that cannot be executed has waited long enough."""
+        return self._clock() > row.arrival + self.config.pending_timeout
+
+    def _overdue(self, is_full: bool, problem: str) -> str:
+        """Why an operation that cannot be executed now does not wait any longer."""
+        if is_full:
+            return f"the pool is full, and this cannot be executed now: {problem}"
+        return f"not executable for {self.config.pending_timeout:g} s: {problem}"
+
+    def _drop(self, position: Position, row: PoolRow, reason: str) -> None:
+        """Drop an operation, and those of its sender that need its nonce to be used first: they lose their places."""
+        self._store.drop(row.id, reason, None)
+        index, nonce = row.signed.operation.account, row.signed.nonce
+        account = position.state.account(index)
+        if account is not None and nonce < account.nonce:
+            return
+        for other in self._store.pending(index):
+            if other.signed.nonce > nonce:
+                self._store.drop(
+                    other.id,
+                    f"it comes after nonce {nonce} of account {index}, which was dropped ({reason}): hand it in again "
+                    "after another one with that nonce",
+                    None,
+                )
+
+    def _ready(
+        self, position: Position, timestamp: int, is_full: bool
+    ) -> tuple[list[PoolRow], list[tuple[PoolRow, str]]]:
+        """Waiting operations that can be executed on this state, each sender's by nonce, and those to drop: what never
+        can be, or has waited too long for it, or takes room in a pool that is full."""
         ready: list[PoolRow] = []
         drops: list[tuple[PoolRow, str]] = []
         nonces: dict[int, int] = {}
         spent: dict[int, int] = {}
-        now = self._clock()
         for row in _by_nonce(self._store.pending()):
             signed = row.signed
             index = signed.operation.account
@@ -724,9 +734,9 @@ class Relayer:
             elif problem is None:
                 nonces[index], spent[index] = nonce + 1, cost
                 ready.append(row)
-            elif now > row.arrival + self.config.pending_timeout:
-                drops.append((row, f"not executable for {self.config.pending_timeout:g} s: {problem}"))
-        return ready, tuple(drops)
+            elif is_full or self._has_waited(row):
+                drops.append((row, self._overdue(is_full, problem)))
+        return ready, drops
 
     def _prove(self, proposal: Proposal, progress: _Progress) -> Proposal:
         segments = self._segments_of(proposal)
@@ -802,6 +812,14 @@ class Relayer:
         return self._store.letters(BATCH, str(proposal))
 
 
+def _next_nonce(account: Account, waiting: Container[int]) -> int:
+    """The nonce after those that are used or wait without a gap."""
+    following = account.nonce
+    while following in waiting:
+        following += 1
+    return following
+
+
 def _cost(operation: Operation) -> int:
     """What leaves the sender's account."""
     return operation.amount + decode_fee8(operation.fee)
@@ -814,40 +832,3 @@ def _by_nonce(rows: Sequence[PoolRow]) -> list[PoolRow]:
         queues.setdefault(row.signed.operation.account, []).append(row)
     turns = {account: iter(sorted(queue, key=lambda row: row.signed.nonce)) for account, queue in queues.items()}
     return [next(turns[row.signed.operation.account]) for row in rows]
-
-
-def _pack(chosen: Sequence[ItemRef], items: Mapping[ItemRef, Item]) -> list[ItemRef]:
-    """The order of execution. What would overtake an earlier operation of its sender is left for the next batch."""
-    queue: list[ItemRef] = []
-    slots: list[ItemRef] = []
-    transfers: list[ItemRef] = []
-    has_transfer: set[int] = set()
-    has_to_wait: set[int] = set()
-    for reference in chosen:
-        item = items[reference]
-        if not isinstance(item, SignedOperation):
-            queue.append(reference)
-            continue
-        sender = item.operation.account
-        is_plain = item.operation.kind is Kind.TRANSFER
-        if sender in has_to_wait:
-            continue
-        if is_plain:
-            transfers.append(reference)
-            has_transfer.add(sender)
-        elif sender in has_transfer:
-            has_to_wait.add(sender)
-        else:
-            slots.append(reference)
-    return [*queue, *slots, *transfers]
-
-
-def _final_reason(signed: SignedOperation, step: Step) -> str | None:
-    """Why an operation that was refused never can be executed, None when a later batch may take it."""
-    if step.failure in _MAY_HEAL:
-        return None
-    if step.failure is Failure.NONCE_MISMATCH:
-        sender = step.state_after.account(signed.operation.account)
-        if sender is None or signed.nonce >= sender.nonce:
-            return None
-    return step.reason

@@ -201,6 +201,17 @@ def reject(state: State, item: Item, refusal: Refusal) -> Step:
     return Step(item, state, operation, False, refusal.reason, refusal.failure, 0, None)
 
 
+def refuse_by_kind(state: State, signed: SignedOperation) -> Refusal | None:
+    """The first rule of its kind that a signed operation breaks on this state: recipient, new owner, owner, key or
+    room in the tree. None when it breaks none, or there is no such account: account, token, nonce, expiry, balance
+    and signature are not looked at.
+    """
+    sender = state.account(signed.operation.account)
+    if sender is None:
+        return None
+    return _REFUSALS[signed.operation.kind](state, signed.operation, sender, signed)
+
+
 # -------------------------------------------------------------------- signed operations
 
 

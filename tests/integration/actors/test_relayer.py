@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from layer2.actors.errors import RefusedError, StoreError
+from layer2.actors.relayer import Relayer
 from layer2.actors.store import ProposalState, Store
 from layer2.chain.deploying import deploy_contract
 from layer2.chain.sending import send
-from layer2.crypto.eddsa import PrivateKey
+from layer2.crypto.eddsa import Point, PrivateKey
 from layer2.ledger.operations import Operation
 from tests.support.anvil import signer
 from tests.support.world import UNIT, USDC, World
@@ -39,7 +40,12 @@ def cases(world: World):
     yield "insufficient_balance", world.withdrawal(world.alice, 100 * UNIT + 1, 0)
     yield "amount_not_representable", world.transfer(world.alice, world.bob, (1 << 35) + 1, 0)
     yield "expired", world.transfer(world.alice, world.bob, UNIT, 0, expiry=1_000_000_000)
-    yield "nonce_too_far", world.transfer(world.alice, world.bob, UNIT, 64)
+    yield "nonce_gap", world.transfer(world.alice, world.bob, UNIT, 1)
+    key, nowhere = world.carol.key.public_key, Point(1, 2)
+    yield "owner_zero", world.sign(world.alice, Operation.transfer_to_new(1, USDC, UNIT, 0, key), 0)
+    yield "invalid_key", world.sign(world.alice, Operation.transfer_to_new(1, USDC, UNIT, 7, nowhere), 0)
+    yield "invalid_key", world.sign(world.alice, Operation.key_change(1, USDC, nowhere), 0)
+    yield "owner_mismatch", world.sign(world.alice, Operation.withdrawal(1, USDC, UNIT, world.bob.owner), 0)
     operation = replace(Operation.transfer(1, 2, USDC, UNIT), owner=7)
     yield "malformed", world.sign(world.alice, operation, 0, world.bob)
 
@@ -86,6 +92,26 @@ def test_refuses_a_nonce_twice_and_takes_the_same_operation_once(world: World) -
         assert relayer.overview().pending == 1
 
 
+def test_takes_operations_in_the_order_of_their_nonces_only(world: World) -> None:
+    """Otherwise operations that nothing can be done with would fill the pool."""
+    with world.relayer(max_pending_per_account=2) as relayer:
+        relayer.step()
+        first, second, third = (world.transfer(world.alice, world.bob, UNIT, nonce) for nonce in range(3))
+        with pytest.raises(RefusedError, match="the next is 0") as caught:
+            relayer.submit(second)
+        assert caught.value.code == "nonce_gap"
+        relayer.submit(first)
+        with pytest.raises(RefusedError, match="the next is 1"):
+            relayer.submit(world.transfer(world.alice, world.bob, UNIT, 63))
+        relayer.submit(second)
+        with pytest.raises(RefusedError, match="at most 2 operations may wait") as caught:
+            relayer.submit(third)
+        assert caught.value.code == "nonce_too_far"
+        relayer.run_until_idle()
+        relayer.submit(third)
+        assert relayer.account(1).next_nonce == 3
+
+
 def test_refuses_when_the_pool_is_full(world: World) -> None:
     with world.relayer(max_pending=1) as relayer:
         relayer.step()
@@ -95,15 +121,31 @@ def test_refuses_when_the_pool_is_full(world: World) -> None:
         assert caught.value.code == "pool_full"
 
 
+def test_a_full_pool_keeps_nothing_that_cannot_be_executed(world: World) -> None:
+    with world.relayer(batch_timeout=10**6, max_pending=2) as relayer:
+        relayer.step()
+        keys = [relayer.submit(world.transfer(world.alice, world.bob, UNIT, nonce)) for nonce in range(2)]
+    world.force(world.alice, 1)
+    with world.relayer(max_pending=2) as relayer:
+        relayer.run_until_idle()
+        first, second = (relayer.status(key) for key in keys)
+        assert first.state == second.state == "dropped"
+        assert "the pool is full" in first.reason
+        assert "account 1 holds 0" in first.reason
+        relayer.submit(world.transfer(world.bob, world.alice, UNIT, 0))
+
+
 def test_many_at_once_are_checked_by_several_processes(world: World) -> None:
     with world.relayer(workers=2, max_pending_per_account=200) as relayer:
         relayer.step()
         operations = [world.transfer(world.alice, world.bob, 1000, nonce) for nonce in range(100)]
-        operations[50] = replace(operations[50], signature=operations[51].signature)
+        operations[98] = replace(operations[98], signature=operations[99].signature)
         results = relayer.submit_many(operations)
-        assert [n for n, result in enumerate(results) if isinstance(result, RefusedError)] == [50]
-        assert results[50].code == "invalid_signature"
-        assert relayer.overview().pending == 99
+        assert [(n, r.code) for n, r in enumerate(results) if isinstance(r, RefusedError)] == [
+            (98, "invalid_signature"),
+            (99, "nonce_gap"),
+        ]
+        assert relayer.overview().pending == 98
 
 
 # -------------------------------------------------------------------- batches
@@ -151,14 +193,58 @@ def test_a_later_operation_does_not_overtake_an_earlier_one(world: World) -> Non
         assert balances(relayer) == [97 * UNIT, 52 * UNIT, 20 * UNIT]
 
 
-def test_operations_given_out_of_order_are_executed_by_nonce(world: World) -> None:
-    with world.relayer(batch_timeout=1000, max_batch_size=2) as relayer:
+def old_key(world: World, relayer: Relayer) -> list[bytes]:
+    """Three transfers of Alice after a key change of hers: at intake their signatures still hold."""
+    key = PrivateKey.from_seed(bytes(31) + b"\1").public_key
+    relayer.submit(world.sign(world.alice, Operation.key_change(1, USDC, key), 0))
+    return [relayer.submit(world.transfer(world.alice, world.bob, UNIT, nonce)) for nonce in (1, 2, 3)]
+
+
+def test_attack_refused_operations_take_no_place_from_others(world: World) -> None:
+    with world.relayer(max_batch_size=2) as relayer:
         relayer.step()
-        later = relayer.submit(world.transfer(world.alice, world.bob, UNIT, 1))
-        assert relayer.run_until_idle()[-1].planned is None
-        earlier = relayer.submit(world.transfer(world.alice, world.bob, UNIT, 0))
+        refused, *later = [relayer.status(key) for key in old_key(world, relayer)]
+        behind = relayer.submit(world.transfer(world.bob, world.carol, UNIT, 0))
+        relayer.step()
+        assert relayer.position.batch_id == 1
+        assert relayer.status(behind).state == "submitted"
+        assert relayer.status(refused.id).state == "dropped"
+        assert "not signed by the key of account 1" in relayer.status(refused.id).reason
+        # What came after it loses its place as well.
+        for status in later:
+            assert relayer.status(status.id).state == "dropped"
+            assert "comes after nonce 1 of account 1" in relayer.status(status.id).reason
+        assert relayer.overview().pending == 2
         relayer.run_until_idle()
-        assert relayer.status(later).state == relayer.status(earlier).state == "verified"
+        assert relayer.position.batch_id == 2
+        assert relayer.position.state.account(1).nonce == 1
+
+
+def test_attack_refused_operations_make_no_batch_due(world: World) -> None:
+    with world.relayer(max_batch_size=3, batch_timeout=10**6) as relayer:
+        relayer.step()
+        refused, *_ = old_key(world, relayer)
+        assert relayer.step().planned is None
+        assert relayer.status(refused).state == "dropped"
+        assert relayer.overview().pending == 1
+
+
+def test_operations_dropped_as_expired_lose_their_places(world: World) -> None:
+    expiry = world.chain.head().timestamp + 600
+    with world.relayer(batch_timeout=10**6) as relayer:
+        relayer.step()
+        relayer.submit(world.transfer(world.alice, world.bob, UNIT, 0, expiry=expiry))
+        second = world.transfer(world.alice, world.bob, UNIT, 1)
+        key = relayer.submit(second)
+        world.anvil.warp(700)
+        relayer.step()
+        assert f"comes after nonce 0 of account 1, which was dropped (expired at {expiry}" in relayer.status(key).reason
+        with pytest.raises(RefusedError, match="the next is 0"):
+            relayer.submit(second)
+        # It is not cancelled: after another operation with nonce 0 it is taken again.
+        relayer.submit(world.transfer(world.alice, world.bob, 2 * UNIT, 0))
+        assert relayer.submit(second) == key
+        assert relayer.status(key).state == "pending"
 
 
 def test_a_batch_waits_for_its_timeout(world: World) -> None:
