@@ -1,6 +1,8 @@
-"""`ape run channel`: payment channels of the hub, a service that is paid per request, and a watchtower."""
+"""`ape run channel`: payment channels of the hub, a service that is paid per request, state channels, a watchtower."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ _DAY = 24 * 3600
 def cli() -> None:
     """Pay with signatures: one deposit on L1, then vouchers that the payee claims when it likes.
 
+    Channels in which two parties pay each other are in the group `state`. `watch` looks after channels of both kinds.
+
     Amounts are in whole tokens (0.001). A token is ETH, USDC (the local test token), or a token's address. Channels are
     named by their ids, 0x and 64 hex digits.
     """
@@ -28,8 +32,22 @@ def _database_option(function: Callable[..., None]) -> Callable[..., None]:
     )(function)
 
 
-def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
-    """A subcommand whose function gets the contracts, the account, the database's file if named, and its options."""
+class _QuietCommand(common.ChainCommand):
+    """Prints nothing of Ape's on standard output, where vouchers, messages and goods go."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from ape.logging import LogLevel, logger
+
+        before = logger.level
+        logger.set_level(LogLevel.WARNING)
+        try:
+            return super().invoke(ctx)
+        finally:
+            logger.set_level(before)
+
+
+def _command(name: str, group: click.Group = cli) -> Callable[[Callable[..., None]], click.Command]:
+    """A command of a group; its function gets the contracts, the account, the database's file if named, and options."""
 
     def decorate(function: Callable[..., None]) -> click.Command:
         @common.reports_errors
@@ -41,7 +59,7 @@ def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
         run.__click_params__ = list(getattr(function, "__click_params__", []))  # type: ignore[attr-defined]
         for option in (_database_option, common.account_option, common.deployment_option):
             run = option(run)
-        return cli.command(name, cls=common.ChainCommand)(run)
+        return group.command(name, cls=_QuietCommand)(run)
 
     return decorate
 
@@ -397,6 +415,349 @@ def watch(
     )
     if not run_watchtower(channels, signer, options, say=click.echo):
         raise SystemExit(common.EXPECTED_FAILURE)
+
+
+# -------------------------------------------------------------------- channels of two parties
+
+
+@cli.group(name="state")
+def state() -> None:
+    """Channels in which two parties pay each other: the latest state that both have signed wins.
+
+    Parties write each other messages. Commands that make one print it, or write it into a file (--output). Carry it to
+    the other party, who gives it to `receive`, which makes the answer if there is one. A payment is done when `receive`
+    says that its version is signed by both: three messages.
+
+    Run `step` more often than the challenge period, or give each new state (`export`) to somebody's `channel watch`.
+    Never put an old copy of the database in place: a party that closes with an old state loses everything.
+    """
+
+
+_OUTPUT = click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="File for the message.  [default: printed]"
+)
+
+
+def _say_aside(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _writer(output: Path | None) -> Callable[[Any], None]:
+    """Writes a message where it is wanted; whether that can be done is known before anything is signed."""
+    from layer2.channels.messages import message_to_json
+
+    if output is not None:
+        common.writable(output)
+
+    def write(message: Any) -> None:
+        text = message_to_json(message)
+        if output is None:
+            click.echo(text)
+        else:
+            output.write_text(f"{text}\n")
+
+    return write
+
+
+@contextmanager
+def _party(channels: Any, signer: Any, database: Path | None, say: Callable[[str], None] = click.echo) -> Iterator[Any]:
+    """The account's party, with its database open, after it has done what is due."""
+    from layer2.channels.party_running import opened_party
+
+    with opened_party(channels, signer, database, say) as correspondent:
+        correspondent.look()
+        yield correspondent
+
+
+def _amount(correspondent: Any, channel_id: bytes, text: str) -> int:
+    """An amount of a channel's token."""
+    from layer2.channels.running import token_of
+
+    party = correspondent.party
+    return token_of(party.channels, party.entry(channel_id).config.token).parse(text)
+
+
+@_command("open", state)
+@click.argument("other")
+@click.argument("amount")
+@_TOKEN
+@click.option(
+    "--challenge-period", default=_DAY, show_default=True, help="Seconds in which an old state can be answered."
+)
+def state_open(
+    channels: Any,
+    signer: Any,
+    database: Path | None,
+    other: str,
+    amount: str,
+    token_name: str,
+    challenge_period: int,
+) -> None:
+    """Open a channel with the party OTHER, an address, and deposit AMOUNT."""
+    from layer2.channels.signing import ETH
+    from layer2.crypto.addresses import address_to_int, int_to_address
+
+    token = channels.token(token_name)
+    with _party(channels, signer, database) as correspondent:
+        key = correspondent.open(
+            int_to_address(address_to_int(other)), token.parse(amount), token.address or ETH, challenge_period
+        )
+    click.echo(f"channel 0x{key.hex()}")
+
+
+@_command("deposit", state)
+@click.argument("channel")
+@click.argument("amount")
+def state_deposit(channels: Any, signer: Any, database: Path | None, channel: str, amount: str) -> None:
+    """Deposit AMOUNT (more) into CHANNEL: each party for itself."""
+    from layer2.channels.running import parse_channel
+
+    key = parse_channel(channel)
+    with _party(channels, signer, database) as correspondent:
+        correspondent.deposit(key, _amount(correspondent, key, amount))
+
+
+@_command("pay", state)
+@click.argument("channel")
+@click.argument("amount")
+@click.option("--if-secret", "hash_text", metavar="HASH", help="Lock it: paid only if the secret with HASH is shown.")
+@click.option(
+    "--within", default=_DAY, show_default=True, help="Seconds from now in which it has to be shown, else it goes back."
+)
+@_OUTPUT
+def state_pay(
+    channels: Any,
+    signer: Any,
+    database: Path | None,
+    channel: str,
+    amount: str,
+    hash_text: str | None,
+    within: int,
+    output: Path | None,
+) -> None:
+    """Propose to pay AMOUNT over CHANNEL: makes a message for the other party."""
+    from layer2.channels.running import parse_channel
+    from layer2.channels.signing import parse_bytes
+
+    key = parse_channel(channel)
+    hash_ = None if hash_text is None else parse_bytes("hash", hash_text)
+    write = _writer(output)
+    with _party(channels, signer, database, _say_aside) as correspondent:
+        party, units = correspondent.party, _amount(correspondent, key, amount)
+        if hash_ is None:
+            message = party.pay(key, units)
+        else:
+            message = party.lock(key, units, hash_, correspondent.deadline(within))
+        write(message)
+        _say_aside(correspondent.describe(message))
+
+
+@_command("secret", state)
+@click.argument("amount")
+@_TOKEN
+def state_secret(channels: Any, signer: Any, database: Path | None, amount: str, token_name: str) -> None:
+    """Make a secret to be paid for, and print its hash: give that to whoever is to pay AMOUNT or more.
+
+    The secret stays in the database; no lock of less is taken for it.
+    """
+    from layer2.channels.signing import ETH
+
+    token = channels.token(token_name)
+    with _party(channels, signer, database, _say_aside) as correspondent:
+        hash_ = correspondent.party.new_secret(token.parse(amount), token.address or ETH)
+    click.echo(f"0x{hash_.hex()}")
+
+
+@_command("forward", state)
+@click.argument("channel")
+@click.argument("hash_text", metavar="HASH")
+@click.argument("onward")
+@click.option("--fee", default="0", show_default=True, help="Keep this much.")
+@_OUTPUT
+def state_forward(
+    channels: Any,
+    signer: Any,
+    database: Path | None,
+    channel: str,
+    hash_text: str,
+    onward: str,
+    fee: str,
+    output: Path | None,
+) -> None:
+    """Propose to pay the lock with HASH that CHANNEL has for you on, over the channel ONWARD.
+
+    Its deadline there is two hours earlier. Makes a message for the other party of ONWARD.
+    """
+    from layer2.channels.running import parse_channel
+    from layer2.channels.signing import parse_bytes
+
+    key, onward_key, hash_ = parse_channel(channel), parse_channel(onward), parse_bytes("hash", hash_text)
+    write = _writer(output)
+    with _party(channels, signer, database, _say_aside) as correspondent:
+        message = correspondent.party.forward(key, hash_, onward_key, _amount(correspondent, key, fee))
+        write(message)
+        _say_aside(correspondent.describe(message))
+
+
+@_command("unlock", state)
+@click.argument("channel")
+@click.argument("hash_text", metavar="HASH")
+@click.option("--cancel", is_flag=True, help="Give it back: as its payee at any time, as its maker after the deadline.")
+@_OUTPUT
+def state_unlock(
+    channels: Any,
+    signer: Any,
+    database: Path | None,
+    channel: str,
+    hash_text: str,
+    cancel: bool,
+    output: Path | None,
+) -> None:
+    """Propose that the lock with HASH on CHANNEL is paid, as its secret is known.
+
+    Makes a message for the other party. The secret goes with it if the lock pays you.
+    """
+    from layer2.channels.running import parse_channel
+    from layer2.channels.signing import parse_bytes
+
+    key, hash_ = parse_channel(channel), parse_bytes("hash", hash_text)
+    write = _writer(output)
+    with _party(channels, signer, database, _say_aside) as correspondent:
+        message = correspondent.party.cancel(key, hash_) if cancel else correspondent.unlock(key, hash_)
+        write(message)
+        _say_aside(correspondent.describe(message))
+
+
+@_command("receive", state)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@_OUTPUT
+def state_receive(channels: Any, signer: Any, database: Path | None, file: Path, output: Path | None) -> None:
+    """Take the other party's message from FILE ("-": standard input), and make the answer, if there is one.
+
+    Exit code 0 when it is agreed to, 1 when it is refused, by you (the answer says why) or by the other.
+    """
+    from layer2.channels.party_running import read_message
+
+    text = read_message(file, click.get_text_stream("stdin").read)
+    write = _writer(output)
+    with _party(channels, signer, database, _say_aside) as correspondent:
+        if not correspondent.receive(text, write):
+            raise SystemExit(common.EXPECTED_FAILURE)
+
+
+@_command("resend", state)
+@click.argument("channel")
+@_OUTPUT
+def state_resend(channels: Any, signer: Any, database: Path | None, channel: str, output: Path | None) -> None:
+    """Make the last message about CHANNEL again, should it have got lost: that does no harm if it was not."""
+    from layer2.channels.running import parse_channel
+
+    key = parse_channel(channel)
+    write = _writer(output)
+    with _party(channels, signer, database, _say_aside) as correspondent:
+        write(correspondent.resend(key))
+
+
+@_command("drop", state)
+@click.argument("channel")
+def state_drop(channels: Any, signer: Any, database: Path | None, channel: str) -> None:
+    """Give up what you have proposed on CHANNEL and the other party has not answered, to propose something else.
+
+    If the other party has signed it already, it still answers with that: propose the same again, or close alone.
+    """
+    from layer2.channels.running import parse_channel
+
+    key = parse_channel(channel)
+    with _party(channels, signer, database) as correspondent:
+        correspondent.party.withdraw_proposal(key)
+
+
+@_command("export", state)
+@click.argument("channel")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="File.  [default: printed]")
+def state_export(channels: Any, signer: Any, database: Path | None, channel: str, output: Path | None) -> None:
+    """Write the last state of CHANNEL that both have signed, for `channel watch --state FILE`."""
+    from layer2.channels.running import parse_channel
+
+    key = parse_channel(channel)
+    if output is not None:
+        common.writable(output)
+    with _party(channels, signer, database, _say_aside) as correspondent:
+        signed = correspondent.export(key)
+    text = json.dumps(signed.to_json(), indent=2)
+    if output is None:
+        click.echo(text)
+    else:
+        output.write_text(f"{text}\n")
+        _say_aside(f"version {signed.state.version} written into {output}")
+
+
+@_command("close", state)
+@click.argument("channel")
+@click.option("--alone", is_flag=True, help="With the last state that both have signed: takes the challenge period.")
+@click.option("--nothing-signed", is_flag=True, help="With --alone: nothing was ever signed, and that is so.")
+@_OUTPUT
+def state_close(
+    channels: Any,
+    signer: Any,
+    database: Path | None,
+    channel: str,
+    alone: bool,
+    nothing_signed: bool,
+    output: Path | None,
+) -> None:
+    """Close CHANNEL: together at once, or if the other party does not answer, alone.
+
+    Together: makes a message for the other party; when its answer is received, the closing is sent. After your
+    signature, or with --alone, nothing more is signed.
+
+    Exit code 0 when it is closed, or the message is there; 1 while an old state could still be answered.
+    """
+    from layer2.channels.running import parse_channel
+
+    key = parse_channel(channel)
+    if nothing_signed and not alone:
+        raise click.UsageError("--nothing-signed goes with --alone")
+    write = _writer(output)
+    with _party(channels, signer, database, _say_aside) as correspondent:
+        if not alone:
+            correspondent.close(key, write)
+        elif not correspondent.close_alone(key, nothing_signed):
+            raise SystemExit(common.EXPECTED_FAILURE)
+
+
+@_command("step", state)
+def state_step(channels: Any, signer: Any, database: Path | None) -> None:
+    """Do what is due in all channels: answer old states, reveal secrets, finish closings, have money paid out.
+
+    Exit code 0 if nothing came too late, else 1.
+    """
+    from layer2.channels.party_running import opened_party
+
+    with opened_party(channels, signer, database, click.echo) as correspondent:
+        if not correspondent.step():
+            raise SystemExit(common.EXPECTED_FAILURE)
+
+
+@_command("status", state)
+@click.argument("channel", required=False)
+def state_status(channels: Any, signer: Any, database: Path | None, channel: str | None) -> None:
+    """Show the account's channels, or CHANNEL: balances, version, locks, deadlines, and what is owed.
+
+    Does what is due, as every command.
+    """
+    from layer2.channels.running import parse_channel
+
+    wanted = None if channel is None else parse_channel(channel)
+    with _party(channels, signer, database) as correspondent:
+        states = correspondent.party.follower.states
+        shown = list(states.values()) if wanted is None else [correspondent.party.entry(wanted)]
+        for entry in shown:
+            click.echo("\n".join(correspondent.status(entry)) + "\n")
+    if not shown:
+        raise click.ClickException(
+            f"{signer.address} is a party of no channel: open one, or wait for its confirmations"
+        )
 
 
 def _payer(channels: Any, signer: Any, database: Path | None) -> Any:

@@ -21,7 +21,20 @@ from tests.support import commands
 from tests.support.anvil import Anvil, signer
 from tests.support.channel_world import HOUR, ChannelWorld
 
-COMMANDS = ["deploy", "open", "top-up", "pay", "claim", "close", "withdraw", "status", "watch", "serve", "fetch"]
+COMMANDS = [
+    "deploy",
+    "open",
+    "top-up",
+    "pay",
+    "claim",
+    "close",
+    "withdraw",
+    "status",
+    "watch",
+    "serve",
+    "fetch",
+    "state",
+]
 
 
 def run(*arguments: str, code: int = 0) -> str:

@@ -1,0 +1,358 @@
+"""Channels of two parties by commands: two accounts whose messages are files, and mistakes that get one line.
+
+A few are run in a process of their own, `ape run channel state …`; the others as click commands in this one.
+"""
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from layer2.channels import deployment
+from layer2.channels.contracts import Channels
+from layer2.channels.messages import Signature, message_from_json
+from layer2.channels.signing import ETH
+from layer2.channels.states import SignedState
+from layer2.toolchain import PROJECT
+from tests.support import commands
+from tests.support.anvil import Anvil, signer
+from tests.support.channel_world import ETHER, HOUR
+
+COMMANDS = [
+    "open",
+    "deposit",
+    "pay",
+    "secret",
+    "forward",
+    "unlock",
+    "receive",
+    "resend",
+    "drop",
+    "export",
+    "close",
+    "step",
+    "status",
+]
+
+
+@pytest.fixture(scope="module")
+def file(network: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A deployment made by the command."""
+    output = tmp_path_factory.mktemp("deploy") / "channels.json"
+    commands.run("channel", "deploy", *network, "--output", str(output))
+    return output
+
+
+@pytest.fixture
+def common(network: list[str], file: Path) -> list[str]:
+    return [*network, "--deployment", str(file)]
+
+
+@pytest.fixture
+def channels(anvil: Anvil, file: Path) -> Channels:
+    return Channels(anvil.chain, deployment.read(file))
+
+
+@dataclass
+class User:
+    """An account with a database and messages of the test's own."""
+
+    number: int
+    common: list[str]
+    folder: Path
+
+    @property
+    def address(self) -> str:
+        return signer(self.number).address
+
+    @property
+    def options(self) -> list[str]:
+        return [*self.common, "--account", str(self.number), "--database", str(self.folder / f"{self.number}.sqlite")]
+
+    def run(self, name: str, *arguments: str, code: int = 0) -> str:
+        return commands.run("channel", "state", name, *self.options, *arguments, code=code)
+
+    def file(self, name: str) -> Path:
+        return self.folder / f"{self.number}-{name}.json"
+
+    def write(self, name: str, *arguments: str) -> Path:
+        """Run a command that writes a message. Returns its file."""
+        output = self.file(name)
+        output.unlink(missing_ok=True)
+        self.run(name, *arguments, "--output", str(output))
+        return output
+
+    def owes_to(self, channels: Channels) -> int:
+        return channels.owed(channels.state_channel, self.address, ETH)
+
+
+@pytest.fixture
+def alice(common: list[str], tmp_path: Path) -> User:
+    return User(1, common, tmp_path)
+
+
+@pytest.fixture
+def bob(common: list[str], tmp_path: Path) -> User:
+    return User(2, common, tmp_path)
+
+
+def opened(one: User, other: User, amount: str = "1") -> str:
+    """A new channel's id."""
+    said = one.run("open", other.address, amount, "--challenge-period", str(HOUR))
+    (key,) = re.findall(r"^channel (0x\w{64})$", said, re.MULTILINE)
+    return key
+
+
+def carry(message: Path, to: User, back: User) -> str:
+    """Give a message to a user, the answer to the other one, and so on. Returns what the last one was told."""
+    while True:
+        answer = to.file("answer")
+        answer.unlink(missing_ok=True)
+        said = to.run("receive", str(message), "--output", str(answer))
+        if not answer.exists():
+            assert "there is nothing to answer" in said
+            return said
+        message, to, back = answer, back, to
+
+
+def test_help() -> None:
+    group = commands.command("channel").commands["state"]
+    assert isinstance(group, click.Group)
+    assert sorted(group.commands) == sorted(COMMANDS)
+    for name in ([], *([one] for one in COMMANDS)):
+        shown = CliRunner().invoke(group, [*name, "--help"])
+        assert shown.exit_code == 0, shown.output
+        assert len(shown.output.splitlines()) > 4
+
+
+def test_from_opening_to_the_payout(anvil: Anvil, channels: Channels, alice: User, bob: User) -> None:
+    before = [anvil.chain.balance(one.address) for one in (alice, bob)]
+    key = opened(alice, bob)
+    bob.run("deposit", key, "0.5")
+    said = alice.run("status", key)
+    assert "deposited 1 ETH by you, 0.5 ETH by the other" in said
+    assert "version   0 is signed by both" in said
+    carry(alice.write("pay", key, "0.3"), bob, alice)
+    said = carry(bob.write("pay", key, "0.1"), alice, bob)
+    assert "version   2 is signed by both" in said
+    assert "balance   0.8 ETH yours, 0.7 ETH the other's" in said
+    assert "balance   0.7 ETH yours, 0.8 ETH the other's" in bob.run("status", key)
+    message = alice.write("close", key)
+    assert "final     proposed, signed by nobody yet" in alice.run("status")
+    assert "closed    with version 3: 0.7 ETH to you, 0.8 ETH to the other" in carry(message, bob, alice)
+    for one, got in ((alice, "0.8 ETH to you, 0.7 ETH to the other"), (bob, "0.7 ETH to you, 0.8 ETH to the other")):
+        said = one.run("close", key)
+        assert f"closed    with version 3: {got}" in said
+        assert one.owes_to(channels) == 0
+    after = [anvil.chain.balance(one.address) for one in (alice, bob)]
+    for had, has, change in zip(before, after, (-0.2, 0.2), strict=True):
+        assert abs(has - had - change * ETHER) < 0.01 * ETHER
+    assert "is closed on L1" in alice.run("pay", key, "0.1", code=1)
+
+
+def test_watched_with_the_exported_state(
+    anvil: Anvil, channels: Channels, common: list[str], alice: User, bob: User
+) -> None:
+    """Bob puts an old copy of his database in place, and closes with that; a watchtower has what Alice exported."""
+    key = opened(alice, bob)
+    assert "is signed by both yet" in alice.run("export", key, code=1)
+    carry(alice.write("pay", key, "0.5"), bob, alice)
+    old = (bob.folder / "2.sqlite").read_bytes()
+    carry(alice.write("pay", key, "0.1"), bob, alice)
+    carry(bob.write("pay", key, "0.4"), alice, bob)
+    exported = alice.file("state")
+    assert "version 3 written" in alice.run("export", key, "--output", str(exported))
+    assert json.loads(alice.run("export", key)) == json.loads(exported.read_text())
+    assert SignedState.from_json(json.loads(exported.read_text())).state.version == 3
+    (bob.folder / "2.sqlite").write_bytes(old)
+    said = bob.run("close", key, "--alone", code=1)
+    assert "start close (" in said
+    assert "closing   by you, version 1 is on the table: to be answered until" in said
+    assert "is closing on L1: nothing more is signed" in bob.run("pay", key, "0.1", code=1)
+    tower = ["--account", "4", "--database", str(alice.folder / "tower.sqlite"), "--state", str(exported), "--once"]
+    said = commands.run("channel", "watch", *common, *tower)
+    assert "keeping version 3" in said
+    assert "challenge (" in said
+    assert "closing   by the other, version 3 is on the table" in alice.run("step")
+    anvil.warp(HOUR + 1)
+    said = alice.run("step")
+    assert "finish close (" in said
+    assert "settle (" in said
+    said = alice.run("status", key)
+    assert f"closed    with version 3: 1 ETH to you, 0 ETH to the other; {bob.address} had published an old" in said
+    assert alice.owes_to(channels) == bob.owes_to(channels) == 0
+
+
+def test_answers_itself(anvil: Anvil, alice: User, bob: User) -> None:
+    """Whatever Alice does next, the old state is answered first."""
+    key = opened(alice, bob)
+    carry(alice.write("pay", key, "0.5"), bob, alice)
+    old = (bob.folder / "2.sqlite").read_bytes()
+    carry(bob.write("pay", key, "0.2"), alice, bob)
+    (bob.folder / "2.sqlite").write_bytes(old)
+    bob.run("close", key, "--alone", code=1)
+    assert "challenge (" in alice.run("status", key)
+    anvil.warp(HOUR + 1)
+    said = alice.run("close", key, "--alone")
+    assert "closed    with version 2: 0.7 ETH to you, 0.3 ETH to the other" in said
+    assert "settle (" in bob.run("step")
+
+
+def test_closes_alone(anvil: Anvil, alice: User, bob: User) -> None:
+    key = opened(alice, bob)
+    assert "--nothing-signed goes with --alone" in alice.run("close", key, "--nothing-signed", code=2)
+    assert "name the right --database, or say --nothing-signed" in alice.run("close", key, "--alone", code=1)
+    assert "start close (" in alice.run("close", key, "--alone", "--nothing-signed", code=1)
+    anvil.warp(HOUR + 1)
+    assert "finish close (" in alice.run("step")
+    assert "closed    with version 0: 1 ETH to you, 0 ETH to the other" in alice.run("status", key)
+
+
+def test_lost_messages(alice: User, bob: User) -> None:
+    """Each of the three is lost once."""
+    key = opened(alice, bob)
+    assert "nothing was ever proposed or signed" in alice.run("resend", key, code=1)
+    proposal = alice.write("pay", key, "0.5")
+    assert "waiting   version 1 is proposed by you" in alice.run("status", key)
+    assert alice.write("resend", key).read_text() == proposal.read_text()
+    answer = bob.write("receive", str(proposal))
+    assert "waiting   version 1 is signed by you, not by the other" in bob.run("status", key)
+    assert bob.write("resend", key).read_text() == answer.read_text()
+    alice.write("receive", str(answer))
+    assert "there is nothing to answer" in bob.run("receive", str(alice.write("resend", key)))
+    for one in (alice, bob):
+        assert "version   1 is signed by both" in one.run("status", key)
+
+
+def test_conditional_payments_over_a_middle_party(common: list[str], tmp_path: Path, alice: User, bob: User) -> None:
+    carol = User(3, common, tmp_path)
+    first, second = opened(alice, bob), opened(bob, carol)
+    hash_ = carol.run("secret", "0.2").strip()
+    assert re.fullmatch(r"0x[0-9a-f]{64}", hash_)
+    carry(alice.write("pay", first, "0.21", "--if-secret", hash_), bob, alice)
+    carry(bob.write("forward", first, hash_, second, "--fee", "0.01"), carol, bob)
+    assert f"lock      0.21 ETH to you for {hash_}, until" in bob.run("status", first)
+    assert f"lock      0.2 ETH to you for {hash_}, until" in carol.run("status")
+    assert "its secret is known here" in carol.run("status")
+    assert "1 locks are open: settle them" in carol.run("close", second, code=1)
+    carry(carol.write("unlock", second, hash_), bob, carol)
+    carry(bob.write("unlock", first, hash_), alice, bob)
+    assert "balance   0.79 ETH yours, 0.21 ETH the other's" in alice.run("status", first)
+    assert "balance   0.2 ETH yours, 0.8 ETH the other's" in carol.run("status", second)
+    carry(alice.write("pay", first, "0.1", "--if-secret", "0x" + "11" * 32), bob, alice)
+    carry(bob.write("unlock", first, "0x" + "11" * 32, "--cancel"), alice, bob)
+    assert "balance   0.79 ETH yours" in alice.run("status", first)
+
+
+def test_something_else_is_proposed(alice: User, bob: User) -> None:
+    key = opened(alice, bob)
+    alice.write("pay", key, "0.5")
+    alice.run("drop", key)
+    carry(alice.write("pay", key, "0.2"), bob, alice)
+    assert "balance   0.2 ETH yours, 0.8 ETH the other's" in bob.run("status", key)
+
+
+def test_refusals(alice: User, bob: User) -> None:
+    """B proposes while A has proposed something: refused, which B is told when it takes the answer."""
+    key = opened(alice, bob)
+    carry(alice.write("pay", key, "0.5"), bob, alice)
+    from_alice, from_bob = alice.write("pay", key, "0.1"), bob.write("pay", key, "0.2")
+    answer = alice.file("answer")
+    said = alice.run("receive", str(from_bob), "--output", str(answer), code=1)
+    assert "refused (busy): this party has proposed something itself" in said
+    assert "refuses: this party has proposed something itself" in bob.run("receive", str(answer), code=1)
+    carry(from_alice, bob, alice)
+    assert "version   2 is signed by both" in bob.run("status", key)
+
+
+def test_messages_over_pipes(alice: User, bob: User) -> None:
+    """Standard output has nothing but the message."""
+    key = opened(alice, bob)
+    pay = ["state", "pay", *alice.options, key, "0.1"]
+    command = [commands.APE, "run", "channel"]
+    with subprocess.Popen([*command, *pay], cwd=PROJECT, stdout=subprocess.PIPE) as paying:
+        receive = [*command, "state", "receive", *bob.options, "-"]
+        done = subprocess.run(receive, cwd=PROJECT, stdin=paying.stdout, capture_output=True, text=True, check=False)
+    assert (paying.returncode, done.returncode) == (0, 0), done.stderr
+    answer = bob.file("piped")
+    answer.write_text(done.stdout)
+    assert isinstance(message_from_json(done.stdout), Signature)
+    assert f"give the answer to {alice.address}" in done.stderr
+    carry(answer, alice, bob)
+
+
+def test_mistakes(common: list[str], file: Path, tmp_path: Path, alice: User, bob: User) -> None:
+    carol = User(3, common, tmp_path)
+    key, none = opened(alice, bob), "0x" + "11" * 32
+    message = alice.write("pay", key, "0.1")
+    malformed, huge, binary, other = (tmp_path / name for name in ("malformed", "huge", "binary", "other"))
+    malformed.write_text('{"kind": "proposal"}')
+    huge.write_text(" " * 20_000)
+    binary.write_bytes(b"\xff\xfe")
+    changed = json.loads(message.read_text())
+    changed["state"]["channel"] = none
+    other.write_text(json.dumps(changed))
+    away = ["--network", "ethereum:local:http://127.0.0.1:9", "--deployment", str(file)]
+    cases = [
+        (alice, ["open", "0x12", "1"], 1, "'0x12' is not an address"),
+        (alice, ["open", bob.address, "much"], 1, "amount 'much' is not a number"),
+        (
+            alice,
+            ["open", bob.address, "1", "--challenge-period", "1"],
+            1,
+            "challengePeriod 1 is not a number from 3600",
+        ),
+        (alice, ["open", alice.address, "1"], 1, "have to be two"),
+        (alice, ["open", bob.address, "99999"], 1, "get more first"),
+        (alice, ["deposit", none, "1"], 1, "is no party of a channel 0x1111"),
+        (alice, ["pay", "0x12", "1"], 1, "channel id '0x12' is not 0x and 64 hex digits"),
+        (alice, ["pay", none, "1"], 1, "is no party of a channel 0x1111"),
+        (bob, ["pay", key, "0.1"], 1, "cannot be paid out of a balance of 0"),
+        (alice, ["pay", key, "0.2"], 1, "another proposal waits for an answer"),
+        (bob, ["pay", key, "1", "--if-secret", "0x12"], 1, "hash '0x12' is not 0x and 64 hex digits"),
+        (alice, ["pay", key, "0.2", "--if-secret", none, "--within", "0"], 1, "is past or too far ahead"),
+        (alice, ["pay", key, "0.1", "--output", str(tmp_path / "2.sqlite" / "x")], 1, "cannot be written"),
+        (alice, ["unlock", key, none], 1, "is not known"),
+        (alice, ["forward", key, none, key], 1, "no lock 0x1111"),
+        (alice, ["receive", str(tmp_path / "missing")], 2, "does not exist"),
+        (bob, ["receive", str(malformed)], 1, "a proposal has a state or a final state"),
+        (bob, ["receive", str(huge)], 1, "at most 16384 are read"),
+        (bob, ["receive", str(binary)], 1, "holds no message"),
+        (bob, ["receive", str(other)], 1, "refused (unknown_channel)"),
+        (carol, ["receive", str(message)], 1, "refused (unknown_channel)"),
+        (bob, ["drop", key], 1, "there is nothing to withdraw"),
+        (alice, ["export", none], 1, "is no party of a channel 0x1111"),
+        (alice, ["close", none], 1, "is no party of a channel 0x1111"),
+        (alice, ["close", none, "--alone"], 1, "is no party of a channel 0x1111"),
+        (alice, ["close", key], 1, "an update is under way: finish it first"),
+        (alice, ["status", none], 1, "is no party of a channel 0x1111"),
+        (User(5, common, tmp_path), ["status"], 1, "is a party of no channel"),
+        (User(1, away, tmp_path), ["status"], 1, "no node answers at http://127.0.0.1:9"),
+    ]
+    for user, (name, *arguments), code, wanted in cases:
+        said = user.run(name, *arguments, code=code)
+        assert wanted in said, (name, arguments, said)
+        assert len([line for line in said.splitlines() if line.startswith("Error: ")]) <= 1
+    carry(message, bob, alice)
+    assert "refused (wrong_signature)" in bob.run("receive", str(_forged(alice, key)), code=1)
+    for user, arguments, wanted in (
+        (bob, ["receive", str(malformed)], "a proposal has a state or a final state"),
+        (User(1, away, tmp_path), ["step"], "no node answers at http://127.0.0.1:9"),
+    ):
+        said = commands.run_process("channel", "state", arguments[0], *user.options, *arguments[1:], code=1)
+        assert wanted in said
+
+
+def _forged(user: User, key: str) -> Path:
+    """The user's last signature, with another balance above it."""
+    path = user.write("resend", key)
+    raw = json.loads(path.read_text())
+    state = raw["state"]
+    state["balanceA"], state["balanceB"] = state["balanceB"], state["balanceA"]
+    path.write_text(json.dumps(raw))
+    return path
