@@ -38,7 +38,8 @@ class Draft:
         self._chunks: list[Chunk] = []
         self._bodies: list[bytes] = []
         self._size = 0
-        self._execution = ChunkExecution(self.start, self.context, self.queue)
+        self._known: dict[int, Record] = {}
+        self._execution = ChunkExecution(self.start, self.context, self.queue, self._known)
         self._final: RollupState | None = None
         for _ in queue:
             self._apply(_ENTRY, _ENTRY.encode())
@@ -104,4 +105,4 @@ class Draft:
         self._chunks.append(Chunk(after.commitment(), b"".join(self._bodies)))
         self._bodies, self._size = [], 0
         rest = self.queue[after.queue_cursor - self.start.queue_cursor :]
-        self._execution = ChunkExecution(after, self.context, rest)
+        self._execution = ChunkExecution(after, self.context, rest, self._known)

@@ -363,6 +363,17 @@ class OptimisticStore(RollupDatabase):
         rows = self._run(f"SELECT {_POOL} FROM pool WHERE id = ?", key)
         return PoolRow(*rows[0]) if rows else None
 
+    def alive(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Those of these ids that operations of the pool have which were not dropped."""
+        found: set[bytes] = set()
+        for start in range(0, len(keys), _MAX_KEYS):
+            part = keys[start : start + _MAX_KEYS]
+            marks = ", ".join("?" * len(part))
+            found.update(
+                key for (key,) in self._run(f"SELECT id FROM pool WHERE id IN ({marks}) AND state != 'dropped'", *part)
+            )
+        return found
+
     def waiting(self) -> list[PoolRow]:
         """Accepted operations that are in no batch that counts, in order of arrival."""
         rows = self._run(
@@ -449,6 +460,8 @@ _BATCH: Final = (
     "sequence, id, hash, header, data, tx, block, block_hash, void, confirmed_block IS NOT NULL, verdict, chunk, "
     "claimed, outcome"
 )
+_MAX_KEYS: Final = 500
+"""Parameters of one statement; any SQLite takes 999."""
 _POOL: Final = "sequence, id, body, arrival, state, reason"
 _PROPOSAL: Final = "id, parent_hash, executed_at, queue_end, chunks, items, data_commitment, final, state, reason"
 

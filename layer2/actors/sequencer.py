@@ -36,7 +36,7 @@ from layer2.optimistic.operations import (
     QueueEntry,
     RemoveLiquidity,
     SignedOperation,
-    read_chunk,
+    read_canonical,
 )
 from layer2.optimistic.records import Account, Record
 from layer2.optimistic.state import RollupState
@@ -271,19 +271,26 @@ class Sequencer:
     def submit_many(self, bodies: Sequence[bytes]) -> list[Receipt | RefusedError]:
         """Take several, in order, and store them at once. For each its receipt, or why it is refused."""
         now = self._clock()
+        keys = [keccak256(body) for body in bodies]
         results: list[Receipt | RefusedError] = []
         accepted: dict[bytes, bytes] = {}
         with self._lock:
             is_frozen = self._store.is_frozen
+            known = self._store.alive(keys)
             pending = sum(len(draft.items) for draft in self._drafts) + len(self._parked)
             try:
-                for body in bodies:
+                for key, body in zip(keys, bodies, strict=True):
                     try:
                         if is_frozen:
                             raise RefusedError(
                                 "frozen", "the rollup is frozen: nothing is executed any more; use `ape run escape`"
                             )
-                        results.append(self._take(body, now, pending + len(accepted), accepted))
+                        if key in known:
+                            results.append(Receipt(key))
+                            continue
+                        results.append(self._take(key, body, now, pending + len(accepted)))
+                        accepted[key] = body
+                        known.add(key)
                     except RefusedError as error:
                         results.append(error)
                 if accepted:
@@ -293,14 +300,9 @@ class Sequencer:
                 raise
         return results
 
-    def _take(self, body: bytes, now: float, pending: int, accepted: dict[bytes, bytes]) -> Receipt:
+    def _take(self, key: bytes, body: bytes, now: float, pending: int) -> Receipt:
+        """Execute an operation that is not known yet."""
         operation = _read(body)
-        key = keccak256(body)
-        if key in accepted:
-            return Receipt(key)
-        row = self._store.pool_row(key)
-        if row is not None and row.state != "dropped":
-            return Receipt(key)
         if pending >= self.config.max_pending:
             raise RefusedError("pool_full", f"{self.config.max_pending} operations wait already: try again later")
         self._check_fee(operation)
@@ -314,7 +316,6 @@ class Sequencer:
         outcome = self._execute(key, operation, body, now)
         if outcome.failure is not None:
             raise RefusedError(outcome.failure.value.replace(" ", "_"), outcome.reason)
-        accepted[key] = body
         return Receipt(key, outcome.created, outcome.withdrawals)
 
     def _check_fee(self, operation: SignedOperation) -> None:
@@ -809,12 +810,11 @@ class Sequencer:
 
 def _read(body: bytes) -> SignedOperation:
     """The one signed operation that these bytes are. Raises RefusedError for anything else."""
-    operations = read_chunk(body)
-    if len(operations) != 1 or isinstance(operations[0], Nothing | QueueEntry) or operations[0].encode() != body:
+    operation = read_canonical(body)
+    if operation is None or isinstance(operation, Nothing | QueueEntry):
         raise RefusedError(
             "malformed",
             f"0x{body[:100].hex()} of {len(body)} bytes is not one signed operation in its canonical encoding: see "
             "docs/optimistic.md §2",
         )
-    operation: SignedOperation = operations[0]  # type: ignore[assignment]  # all other classes are signed
-    return operation
+    return operation  # type: ignore[return-value]  # all other classes are signed

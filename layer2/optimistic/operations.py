@@ -9,18 +9,39 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Final, NamedTuple, get_type_hints
 
 from layer2.ledger.amounts import decode_fee8, decode_float40, encode_fee8, encode_float40
+from layer2.ledger.constants import FLOAT40_EXPONENT_BITS, FLOAT40_MANTISSA_BITS
 from layer2.optimistic.constants import CHUNK_OPERATIONS, SIGNATURE_BYTES, OperationKind
 from layer2.optimistic.errors import OperationError
 
 _FEES: Final = tuple(decode_fee8(byte) for byte in range(256))
+_ARE_FEES_CANONICAL: Final = tuple(encode_fee8(fee) == byte for byte, fee in enumerate(_FEES))
+
+# What `decode_float40` does, without its checks: every 40 bits are a float40.
+_MAX_MANTISSA: Final = (1 << FLOAT40_MANTISSA_BITS) - 1
+_UNITS: Final = tuple(decode_float40(e << FLOAT40_MANTISSA_BITS | 1) for e in range(1 << FLOAT40_EXPONENT_BITS))
+
+
+def _amount(data: bytes) -> int:
+    encoded = int.from_bytes(data)
+    return (encoded & _MAX_MANTISSA) * _UNITS[encoded >> FLOAT40_MANTISSA_BITS]
+
+
+def _is_amount_canonical(data: bytes) -> bool:
+    """Whether no smaller exponent would do: ten times the mantissa would be too large for it."""
+    encoded = int.from_bytes(data)
+    return encoded <= _MAX_MANTISSA or (encoded & _MAX_MANTISSA) * 10 > _MAX_MANTISSA
 
 
 class _Codec(NamedTuple):
-    """A field's `struct` format, and what turns its value into what is packed and back (None: nothing does)."""
+    """A field's `struct` format, and what turns its value into what is packed and back (None: nothing does).
+
+    is_canonical: whether packing gives back what was unpacked; None: it always does.
+    """
 
     format: str
     pack: Callable[[Any], Any] | None = None
     unpack: Callable[[Any], Any] | None = None
+    is_canonical: Callable[[Any], bool] | None = None
 
 
 def _exactly(size: int) -> Callable[[bytes], bytes]:
@@ -42,12 +63,9 @@ Uint32 = Annotated[int, _Codec("I", _uint32)]
 """An index of the state tree, or seconds since 1970."""
 Uint128 = Annotated[int, _Codec("16s", lambda value: value.to_bytes(16), int.from_bytes)]
 """An exact amount or shares."""
-Float40 = Annotated[
-    int,
-    _Codec("5s", lambda value: encode_float40(value).to_bytes(5), lambda data: decode_float40(int.from_bytes(data))),
-]
+Float40 = Annotated[int, _Codec("5s", lambda value: encode_float40(value).to_bytes(5), _amount, _is_amount_canonical)]
 """An amount that a float40 holds."""
-Fee8 = Annotated[int, _Codec("B", encode_fee8, _FEES.__getitem__)]
+Fee8 = Annotated[int, _Codec("B", encode_fee8, _FEES.__getitem__, _ARE_FEES_CANONICAL.__getitem__)]
 """A fee that a fee8 holds."""
 Address = Annotated[int, _Codec("20s", lambda value: value.to_bytes(20), int.from_bytes)]
 """An L1 address as an integer."""
@@ -282,6 +300,14 @@ def split_chunk(data: bytes) -> Iterator[tuple[Operation, int]]:
         offset = end
 
 
+def read_canonical(data: bytes) -> Operation | None:
+    """The operation whose `encode` gives exactly these bytes, None when there is none."""
+    if not data or data[0] >= len(_LAYOUTS):
+        return None
+    layout = _LAYOUTS[data[0]]
+    return layout.decode_canonical(data) if len(data) == layout.size else None
+
+
 class _Layout:
     """How one class is encoded."""
 
@@ -289,9 +315,12 @@ class _Layout:
         hints = get_type_hints(operation, include_extras=True)
         self._names = [field.name for field in fields(operation)]
         codecs: list[_Codec] = [hints[name].__metadata__[0] for name in self._names]
-        self._struct = struct.Struct(">B" + "".join(codec.format for codec in codecs))
+        form = "".join(codec.format for codec in codecs)
+        self._struct = struct.Struct(">B" + form)
+        self._fields = struct.Struct(">x" + form)
         self._packers = [(name, codec.pack) for name, codec in zip(self._names, codecs, strict=True)]
-        self._unpackers = [(place, codec.unpack) for place, codec in enumerate(codecs, 1) if codec.unpack is not None]
+        self._unpackers = [(place, codec.unpack) for place, codec in enumerate(codecs) if codec.unpack is not None]
+        self._checks = [(place, codec.is_canonical) for place, codec in enumerate(codecs) if codec.is_canonical]
         self._operation = operation
         self.size = self._struct.size
 
@@ -307,10 +336,20 @@ class _Layout:
             raise OperationError(f"{operation!r} cannot be encoded: {name}: {error}; correct the field") from error
 
     def decode(self, data: bytes, offset: int) -> Operation:
-        values = list(self._struct.unpack_from(data, offset))
+        return self._operation_of(list(self._fields.unpack_from(data, offset)))
+
+    def decode_canonical(self, data: bytes) -> Operation | None:
+        """The operation that these bytes are, which are as many as it has; None unless `encode` gives them back."""
+        values = list(self._fields.unpack(data))
+        for place, is_canonical in self._checks:
+            if not is_canonical(values[place]):
+                return None
+        return self._operation_of(values)
+
+    def _operation_of(self, values: list[Any]) -> Operation:
         for place, unpack in self._unpackers:
             values[place] = unpack(values[place])
-        return self._operation(*values[1:])
+        return self._operation(*values)
 
 
 _LAYOUTS: Final = tuple(_Layout(operation) for operation in OPERATIONS)

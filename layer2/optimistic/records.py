@@ -98,7 +98,8 @@ def decode_withdrawal(data: bytes) -> Withdrawal:
 
 
 def _encode_account(r: Account) -> bytes:
-    return b"\x01" + r.owner.to_bytes(20) + r.token.to_bytes(2) + r.nonce.to_bytes(4) + r.balance.to_bytes(16)
+    owner, token, nonce, balance = r
+    return b"\x01" + owner.to_bytes(20) + token.to_bytes(2) + nonce.to_bytes(4) + balance.to_bytes(16)
 
 
 def _encode_pool(r: Pool) -> bytes:

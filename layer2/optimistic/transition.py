@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import isqrt
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from layer2.crypto.eip712 import Message, recover
 from layer2.ledger.constants import SLOT_BYTES, Kind
@@ -91,9 +91,8 @@ class Failure(StrEnum):
     INVALID_SIGNATURE = "invalid signature"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one operation.
+class Outcome(NamedTuple):
+    """What became of one operation; a named tuple as records are, and for the same reason.
 
     failure, reason: why it was not valid and changed nothing; None and empty when it was valid. A queue entry is always
     valid, and so is one that the batch does not take.
@@ -207,8 +206,8 @@ class Execution:
             failure,
             reason,
             queue_cursor if self.queue_cursor > queue_cursor else None,
-            tuple(range(next_index, self.next_index)),
-            tuple(range(withdrawal_count, self.withdrawal_count)),
+            () if self.next_index == next_index else tuple(range(next_index, self.next_index)),
+            () if self.withdrawal_count == withdrawal_count else tuple(range(withdrawal_count, self.withdrawal_count)),
         )
 
     # ---------------------------------------------------------------- steps
@@ -645,7 +644,16 @@ _RULES: Final[dict[OperationKind, Callable[[Any, Any], None]]] = {
 class ChunkExecution(Execution):
     """Executes on a state in memory: changes are gathered, and nodes hashed once, when `finish` is called."""
 
-    def __init__(self, state: RollupState, context: Context, queue: Sequence[bytes]) -> None:
+    def __init__(
+        self,
+        state: RollupState,
+        context: Context,
+        queue: Sequence[bytes],
+        known: dict[int, Record] | None = None,
+    ) -> None:
+        """known: records of the state that need not be looked for in the tree: those that chunks before have changed.
+        What this one changes is added, so it fits the state that `finish` gives.
+        """
         super().__init__(
             context,
             queue,
@@ -656,13 +664,14 @@ class ChunkExecution(Execution):
             fees=state.fees,
         )
         self._state = state
-        self._kept: dict[int, Record] = {}
+        self._known = {} if known is None else known
+        self._changed: set[int] = set()
         self._pending: dict[int, Record] = {}
         self._kept_withdrawals: dict[int, Withdrawal] = {}
         self._pending_withdrawals: dict[int, Withdrawal] = {}
 
     def load(self, index: int) -> Record | None:
-        return self._pending.get(index) or self._kept.get(index) or self._state.record(index)
+        return self._pending.get(index) or self._known.get(index) or self._state.record(index)
 
     def store(self, index: int, record: Record) -> None:
         self._pending[index] = record
@@ -671,7 +680,8 @@ class ChunkExecution(Execution):
         self._pending_withdrawals[index] = withdrawal
 
     def keep(self) -> None:
-        self._kept.update(self._pending)
+        self._known.update(self._pending)
+        self._changed.update(self._pending)
         self._pending.clear()
         if self._pending_withdrawals:
             self._kept_withdrawals.update(self._pending_withdrawals)
@@ -685,7 +695,7 @@ class ChunkExecution(Execution):
         """The state after all operations so far."""
         first, second, third, fourth = self.fees
         return RollupState(
-            self._state.tree.set({index: (leaf(record), record) for index, record in self._kept.items()}),
+            self._state.tree.set({index: (leaf(self._known[index]), self._known[index]) for index in self._changed}),
             self._state.withdrawals.set({index: (leaf(paid), paid) for index, paid in self._kept_withdrawals.items()}),
             self.next_index,
             self.queue_cursor,

@@ -83,8 +83,8 @@ class Tree:
         """What was given with the leaf at `index`, None when empty. Raises TreeError for an index out of range."""
         self._check(index)
         node = self._node
-        for shift in range(self.levels - 1, -1, -1):
-            node = node[2] if index >> shift & 1 else node[1]
+        for bit in bin(index | 1 << self.levels)[3:]:  # faster than shifts
+            node = node[2] if bit == "1" else node[1]
         return node[1]
 
     def path(self, index: int) -> list[bytes]:
@@ -143,9 +143,9 @@ def _set(node: _Node, level: int, indices: list[int], leaves: list[_Node]) -> _N
 
 def _set_one(node: _Node, level: int, index: int, leaf: _Node) -> _Node:
     spine: list[_Node] = []
-    for shift in range(level - 1, -1, -1):
+    for bit in bin(index & (1 << level) - 1 | 1 << level)[3:]:
         spine.append(node)
-        node = node[2] if index >> shift & 1 else node[1]
+        node = node[2] if bit == "1" else node[1]
     node = leaf
     for parent in reversed(spine):
         if index & 1:

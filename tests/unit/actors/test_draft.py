@@ -7,7 +7,7 @@ from layer2.crypto.eip712 import address_of
 from layer2.ledger.operations import NO_KEY
 from layer2.ledger.operations import Operation as QueueOperation
 from layer2.optimistic.chunks import execute_batch, pack
-from layer2.optimistic.operations import QueueEntry, Transfer, TransferNFT
+from layer2.optimistic.operations import QueueEntry, Transfer, TransferNFT, TransferToNew
 from layer2.optimistic.records import Account
 from layer2.optimistic.signing import sign_operation
 from layer2.optimistic.state import RollupState
@@ -42,6 +42,22 @@ def test_is_what_the_specification_executes() -> None:
     assert final.commitment() == executed[-1].after.commitment()
     assert len(chunks) == 3
     assert draft.find(1).balance == 10**6 + 50 - 40
+
+
+def test_finds_what_it_executed_in_any_chunk() -> None:
+    """Records are kept from chunk to chunk; they are those that the tree has, also after what was refused."""
+    draft = Draft(state(), DOMAIN, 1000)
+    for number in range(40):
+        assert draft.add(*transfer(draft)).is_valid
+        assert not draft.add(*transfer(draft, 10**7)).is_valid
+        assert draft.find(1) == Account(OWNER, 1, number + 1, 10**6 - number - 1)
+        assert draft.find(2) == Account(OWNER, 1, 0, number + 1)
+        assert draft.find(3) is None
+    new = sign_operation(TransferToNew(1, 5, 7, 0, FOREVER), draft.find, DOMAIN, KEY)
+    assert draft.add(b"new", new, new.encode()).created == (3,)
+    assert draft.find(3) == Account(5, 1, 0, 7)
+    _, final = draft.seal()
+    assert [draft.find(index) for index in range(1, 5)] == [final.record(index) for index in range(1, 5)]
 
 
 def test_what_is_not_valid_is_left_out() -> None:

@@ -162,3 +162,20 @@ def test_another_application(tmp_path: Path) -> None:
     raw.close()
     with pytest.raises(StoreError, match="another kind: name another file"):
         OptimisticStore(tmp_path / "store")
+
+
+def test_says_which_operations_are_alive(store: OptimisticStore) -> None:
+    """However many are asked for; those that were dropped may come again."""
+    keys = [number.to_bytes(32) for number in range(1203)]
+    assert store.alive([]) == store.alive(keys) == set()
+    store.accept([(key, b"body") for key in keys[:1200]], 1.0)
+    assert store.alive(keys) == set(keys[:1200])
+    store.drop(keys[0], "expired", 5)
+    store.drop(keys[1199], "expired", 6)
+    assert store.alive(keys) == set(keys[1:1199])
+    store.accept([(keys[0], b"body")], 2.0)
+    (hash_,) = add(store, batch(1, 7))
+    store.include([keys[1]], hash_)
+    store.confirm(1, 8)
+    assert store.pool_row(keys[1]).state == "confirmed"
+    assert store.alive([keys[1], keys[0], keys[1199]]) == {keys[0], keys[1]}

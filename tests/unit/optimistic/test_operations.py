@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from layer2.ledger.amounts import decode_float40
+from layer2.ledger.amounts import decode_fee8, decode_float40
 from layer2.optimistic.constants import OperationKind
 from layer2.optimistic.errors import OperationError
 from layer2.optimistic.operations import (
@@ -24,6 +24,7 @@ from layer2.optimistic.operations import (
     TransferNFT,
     TransferToNew,
     Withdraw,
+    read_canonical,
     read_chunk,
 )
 from layer2.toolchain import PROJECT
@@ -68,6 +69,8 @@ def test_encoding(operation, encoding):
     assert operation.encode() == data
     assert read_chunk(data) == [operation]
     assert operation.size() == len(data)
+    assert read_canonical(data) == operation
+    assert read_canonical(data[:-1]) is read_canonical(data + b"\0") is None
 
 
 def test_kinds_and_sizes_are_those_of_the_specification():
@@ -190,3 +193,60 @@ def test_operations_come_back(data):
         values[name] = data.draw(strategies[key])
     operation = kind(**values)
     assert read_chunk(operation.encode()) == [operation]
+
+
+# -------------------------------------------------------------------- canonical encodings: what `encode` gives
+
+
+def is_canonical(data: bytes) -> bool:
+    """By the definition: one operation, which is encoded to the same bytes."""
+    operations = read_chunk(data)
+    return len(operations) == 1 and operations[0].encode() == data
+
+
+@pytest.mark.parametrize("byte", range(256))
+def test_which_fees_are_canonical(byte):
+    data = Transfer(1, 2, 3, 0, 5, SIGNATURE).encode()
+    data = data[:14] + bytes([byte]) + data[15:]
+    operation = read_canonical(data)
+    assert (operation is not None) == is_canonical(data)
+    assert operation is None or operation.fee == decode_fee8(byte)
+
+
+@given(exponent=st.integers(0, 31), mantissa=st.integers(0, 2**35 - 1))
+@example(exponent=1, mantissa=0)
+@example(exponent=1, mantissa=1)
+@example(exponent=31, mantissa=(2**35 - 1) // 10)
+@example(exponent=31, mantissa=(2**35 - 1) // 10 + 1)
+@example(exponent=0, mantissa=2**35 - 1)
+def test_which_amounts_are_canonical(exponent, mantissa):
+    encoded = exponent << 35 | mantissa
+    data = TRANSFER.encode()
+    data = data[:9] + encoded.to_bytes(5) + data[14:]
+    (read,) = read_chunk(data)
+    assert read.amount == decode_float40(encoded)
+    operation = read_canonical(data)
+    assert (operation is not None) == is_canonical(data)
+    assert operation is None or operation == read
+
+
+@given(kind=st.integers(0, 13), data=st.binary(min_size=200, max_size=200), cut=st.integers(-2, 1))
+def test_canonical_is_what_is_encoded_alike(kind, data, cut):
+    size = OPERATIONS[kind].size() if kind < len(OPERATIONS) else 100
+    data = (bytes([kind]) + data)[: max(0, size + cut)]
+    operation = read_canonical(data)
+    assert (operation is not None) == is_canonical(data)
+    assert operation is None or operation.encode() == data
+
+
+@pytest.mark.parametrize("operation", [operation for operation, _ in EXAMPLES], ids=lambda value: type(value).__name__)
+def test_every_inexact_field_of_every_kind_is_looked_at(operation):
+    """Whatever one byte before the signatures is changed to: some fees and amounts that result are not canonical."""
+    data = operation.encode()
+    found = 0
+    for place in range(1, len(data.removesuffix(SELLER).removesuffix(SIGNATURE))):
+        for byte in range(256):
+            other = data[:place] + bytes([byte]) + data[place + 1 :]
+            assert (read_canonical(other) is not None) == is_canonical(other)
+            found += not is_canonical(other)
+    assert (found > 0) == (len(data) > 1)
