@@ -298,7 +298,11 @@ def _channels(actions: Iterable[ActionGas], vouchers: payee.VoucherSpeed, http: 
                     _target(vouchers.together, VOUCHERS_TARGET),
                 ),
                 ("by the clock, each with its own write", f"{vouchers.alone:,.0f}", ""),
-                ("one in each HTTP request, of one core's time of the service", f"{http.checks:,.0f}", ""),
+                (
+                    "signed before, one in each request over open connections, of one core's time of the service",
+                    f"{http.checks:,.0f}",
+                    "",
+                ),
                 ("by `fetch`, of one core's time of the service", f"{http.per_service_core:,.0f}", ""),
                 ("by `fetch`, of one core's time of the buyers", f"{http.per_buyer_core:,.0f}", ""),
                 ("by `fetch`, by the clock", f"{http.by_clock:,.0f}", ""),
