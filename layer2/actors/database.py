@@ -237,6 +237,11 @@ class Database:
             attempt.signed,
         )
 
+    def attempts_with(self, nonce: int) -> list[Attempt]:
+        """Signed forms with a nonce, of whatever letter, latest first."""
+        rows = self._run("SELECT hash, nonce, raw, signed FROM attempts WHERE nonce = ? ORDER BY rowid DESC", nonce)
+        return [Attempt(*row) for row in rows]
+
     def open_letters(self) -> list[Letter]:
         """Letters whose fate is not known, oldest first."""
         return [

@@ -84,6 +84,7 @@ class Outbox:
                 return Outcome(letter, Fate.REVERTED, self._reason(letter), receipt)
         last = letter.attempts[-1] if letter.attempts else None
         if last is not None and nonce <= last.nonce:
+            self._close_gap(nonce, last.nonce)
             if self._clock() - last.signed < self._resend_after:
                 return self._send(letter, last)
             return self._sign(letter, last.nonce, len(letter.attempts))
@@ -92,6 +93,21 @@ class Outbox:
             return Outcome(letter, Fate.WAITING)
         # Never signed, or the nonce went to another transaction and none of the signed forms can be mined any more.
         return self._sign(letter, None, 0)
+
+    def _close_gap(self, first: int, end: int) -> None:
+        """Send again what has these nonces, whatever became of it, if the node has lost it.
+
+        A reorg takes transactions away that had settled their letters; what comes after them waits for them in vain.
+        """
+        for nonce in range(first, end):
+            attempts = self._store.attempts_with(nonce)
+            if attempts and all(self._chain.transaction(attempt.hash) is None for attempt in attempts):
+                try:
+                    self._chain.broadcast(attempts[0].raw)
+                except ChainUnreachableError:
+                    raise
+                except ChainError:
+                    pass  # it cannot be mined any more: nothing that could be done here
 
     def _sign(self, letter: Letter, nonce: int | None, bump: int) -> Outcome:
         try:

@@ -6,6 +6,7 @@ The process gets SIGKILL: no handler, no rollback, no closing of files.
 import os
 import signal
 from pathlib import Path
+from typing import Literal
 
 from layer2.actors.optimistic_store import OptimisticStore
 from layer2.actors.sequencer import Sequencer, SequencerConfig
@@ -16,7 +17,7 @@ from layer2.chain.optimistic_rollup import open_optimistic_rollup
 from tests.support.anvil import signer
 
 
-def main(url: str, file: str, database: str, point: str) -> None:
+def main(url: str, file: str, database: str, point: str, data: Literal["blob", "calldata"]) -> None:
     """Run on the rollup of a deployment file until the point is reached."""
 
     def checkpoint(reached: str) -> None:
@@ -24,6 +25,6 @@ def main(url: str, file: str, database: str, point: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     rollup = open_optimistic_rollup(connect(url), optimistic_deployment.read(Path(file)))
-    config = SequencerConfig(data="calldata", batch_timeout=0)
+    config = SequencerConfig(data=data, batch_timeout=0)
     source = blob_source(rollup.chain, None)
     Sequencer(rollup, OptimisticStore(database), signer(0), source, config, checkpoint=checkpoint).run_until_idle()

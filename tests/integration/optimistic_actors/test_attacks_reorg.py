@@ -2,11 +2,14 @@
 
 import pytest
 
+from layer2.actors.errors import RefusedError
+from layer2.actors.escape import optimistic_reader
 from layer2.actors.optimistic_store import OptimisticStore
 from layer2.actors.sequencer import Sequencer
+from layer2.actors.watcher import Watcher
 from layer2.chain.sending import send
 from tests.support.anvil import signer
-from tests.support.optimistic_world import UNIT, OptimisticWorld, balances, records
+from tests.support.optimistic_world import ETHER, UNIT, OptimisticWorld, balances, records
 from tests.support.wrong_batches import transfers, wrong_state_root
 
 
@@ -159,6 +162,59 @@ def test_a_reorg_of_a_confirmation(world: OptimisticWorld) -> None:
         sequencer.run_until_idle()
         assert world.rollup.tip().confirmed_id == 1
         assert sequencer.overview().confirmed == 1
+
+
+def test_a_reorg_of_the_bond(world: OptimisticWorld) -> None:
+    """Put down, given up, taken out: each is undone, and is done again, once."""
+    who = signer(5)
+    states = [(0, False)]
+
+    def state() -> tuple[int, bool]:
+        bond = world.rollup.bond(who.address)
+        return bond.amount, bond.exit_started_at > 0
+
+    with world.sequencer(sender=who, database="other.sqlite") as sequencer:
+        for deed in (lambda: sequencer.ensure_bond(ETHER), sequencer.start_exit, sequencer.withdraw_bond):
+            if deed == sequencer.withdraw_bond:
+                world.anvil.warp(world.deployment.challenge_period + 1)
+            sequencer.step()
+            before = world.anvil.snapshot()
+            deed()
+            sequencer.run_until_idle()
+            done = state()
+            world.anvil.revert(before)
+            world.anvil.mine(2)
+            assert state() == states[-1]
+            assert sequencer.step().sync.rewound_to is not None
+            sequencer.run_until_idle()
+            states.append(state())
+            assert states[-1] == done
+        letters = [sequencer._store.letters(purpose, "") for purpose in ("bond", "exit", "withdraw bond")]
+        assert [[letter.state for letter in one] for one in letters] == [["mined"]] * 3
+    assert states == [(0, False), (ETHER, False), (ETHER, True), (0, False)]
+
+
+def test_a_reorg_of_the_freeze(world: OptimisticWorld) -> None:
+    """Frozen for ever, until a reorg: it executes again, and its batch takes what waited too long."""
+    with world.sequencer() as sequencer:
+        sequencer.step()
+        world.force(world.alice, 1)
+        world.anvil.warp(world.deployment.freeze_deadline + 1)
+        before = world.anvil.snapshot()
+        with OptimisticStore() as store:
+            for _, call in optimistic_reader(world.rollup, store, world.blobs)().freeze_calls():
+                send(world.chain, signer(5), world.rollup.address, call)
+        assert sequencer.step().submitted is None
+        assert sequencer.overview().is_frozen
+        with pytest.raises(RefusedError, match="frozen"):
+            submit(world, sequencer)
+        world.anvil.revert(before)
+        world.anvil.mine(3)
+        sequencer.run_until_idle()
+        assert not sequencer.overview().is_frozen
+        check_tip(world, sequencer, 2)
+        assert posted(sequencer) == [0, 50 * UNIT, 20 * UNIT]
+        assert world.rollup.tip().queue_cursor == 4
 
 
 def test_a_reorg_deeper_than_the_known_blocks(world: OptimisticWorld) -> None:
@@ -369,6 +425,70 @@ def test_a_reorg_gives_the_proof_to_somebody_else(world: OptimisticWorld) -> Non
         challenger.run_until_idle()
         (fraud,) = challenger._store.frauds()
         assert fraud.challenger == signer(4).address
+
+
+def test_a_reorg_of_the_reward_that_was_taken_back(world: OptimisticWorld) -> None:
+    """A copy of the proof came first; what was reserved is taken back, undone, and taken back again."""
+    world.post(wrong_state_root(world))
+    with world.challenger() as challenger:
+        challenger.step()
+        world.wait()
+        before = world.anvil.snapshot()
+        challenger.run_until_idle()
+        (letter,) = challenger._store.letters("prove", challenger._store.frauds()[0].batch_hash.hex())
+        world.anvil.revert(before)
+        send(world.chain, signer(5), letter.target, letter.input)
+        before = world.anvil.snapshot()
+        challenger.run_until_idle()
+        assert challenger._store.frauds()[0].challenger == signer(4).address
+        world.anvil.revert(before)
+        world.anvil.mine(2)
+        hash_ = challenger._store.frauds()[0].batch_hash
+        copied = world.rollup.reward(hash_).reserved_at
+        assert challenger.step().sync.rewound_to is not None
+        challenger.run_until_idle()
+        assert challenger._store.frauds()[0].challenger == signer(4).address
+        assert world.rollup.reward(hash_).reserved_at < copied
+        assert [one.state for one in challenger._store.letters("take", hash_.hex())] == ["mined"]
+
+
+def test_a_reorg_of_the_reward_that_was_paid(world: OptimisticWorld) -> None:
+    world.post(wrong_state_root(world))
+    with world.challenger() as challenger:
+        challenger.run_until_idle()
+        world.anvil.warp(world.deployment.reward_delay + 1)
+        before, balance = world.anvil.snapshot(), world.chain.balance(signer(4).address)
+        challenger.run_until_idle()
+        (fraud,) = challenger._store.frauds()
+        assert fraud.is_claimed
+        world.anvil.revert(before)
+        world.anvil.mine(2)
+        assert world.rollup.reward(fraud.batch_hash).amount == ETHER // 2
+        assert challenger.step().sync.rewound_to is not None
+        challenger.run_until_idle()
+        assert challenger._store.frauds()[0].is_claimed
+        assert [one.state for one in challenger._store.letters("claim", fraud.batch_hash.hex())] == ["mined"]
+    assert world.rollup.reward(fraud.batch_hash).amount == 0
+    assert 0.499 * ETHER < world.chain.balance(signer(4).address) - balance < 0.5 * ETHER
+
+
+# -------------------------------------------------------------------- the watcher
+
+
+def test_the_watcher_says_how_far_a_reorg_went(world: OptimisticWorld) -> None:
+    """And judges what is there now: a wrong batch came in place of a right one."""
+    right, wrong = world.make(*transfers(world, 1)), wrong_state_root(world)
+    with world.follower() as follower:
+        watcher = Watcher(follower, follower._store)
+        watcher.look()
+        before, block = world.anvil.snapshot(), world.chain.head().number
+        world.post(right)
+        assert watcher.look().news == (f"batch 2 of {world.operator.address} is right",)
+        world.anvil.revert(before)
+        world.post(wrong)
+        watched = watcher.look()
+        assert watched.news == (f"L1 reorg: went back to block {block}",)
+        assert ["batch 2 " in finding.headline for finding in watched.findings] == [True]
 
 
 # -------------------------------------------------------------------- rollbacks

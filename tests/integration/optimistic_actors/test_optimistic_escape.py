@@ -171,6 +171,44 @@ def test_what_is_pending_is_void(stuck: OptimisticWorld, anvil: Anvil, tmp_path:
     assert world.rollup.view("confirmedBatchId") == 1
 
 
+def test_it_may_be_stopped_and_started_again(stuck: OptimisticWorld) -> None:
+    """Stopped after each of its transactions: confirmation, freeze, two accounts and a position."""
+    stopped: list[str] = []
+
+    def stop(line: str) -> None:
+        if "transaction" in line:
+            stopped.append(line.split(":")[0])
+            raise KeyboardInterrupt
+
+    nonce = stuck.chain.nonce(HELPER.address)
+    for _ in range(5):
+        with pytest.raises(KeyboardInterrupt):
+            escape(lambda: read(stuck), stuck.rollup, HELPER, stuck.alice.owner, freeze=True, say=stop)
+    assert stopped == ["batch 5 confirmed", "frozen for ever", "account 1", "account 4", "position 7 in pool 6"]
+    done = run_escape(stuck, stuck.alice.owner)
+    assert done.sent == 0
+    assert all(claim.is_done for claim in done.claims)
+    assert done.payouts == {
+        token: sum(amount for claim in done.claims for one, amount in claim.credits if one == token)
+        for token in (0, USDC)
+    }
+    assert stuck.chain.nonce(HELPER.address) == nonce + 5
+
+
+def test_a_reorg_of_freeze_and_escape(stuck: OptimisticWorld, tmp_path: Path) -> None:
+    """All of it is gone, and is done again with the database that saw it."""
+    database = tmp_path / "node.sqlite"
+    before = stuck.anvil.snapshot()
+    first = run_escape(stuck, stuck.bob.owner, database=database, freeze=True)
+    assert (first.sent, stuck.rollup.view("isFrozen")) == (4, True)
+    stuck.anvil.revert(before)
+    stuck.anvil.mine(3)
+    assert not stuck.rollup.view("isFrozen")
+    again = run_escape(stuck, stuck.bob.owner, database=database, freeze=True)
+    assert [(claim.what, claim.is_done) for claim in again.claims] == [(claim.what, False) for claim in first.claims]
+    assert (again.sent, again.payouts) == (4, first.payouts)
+
+
 # -------------------------------------------------------------------- when it cannot
 
 
