@@ -3,10 +3,13 @@
 The batch under attack is good: `test_the_batch_of_these_tests_is_good`. Each attack changes one thing about it.
 """
 
-import pytest
-from web3.exceptions import ContractLogicError
+from collections import Counter
 
+import pytest
+
+from tests.support.batches import OPERATIONS, TRANSFERS, Sizes
 from tests.support.reverts import reverts
+from tests.support.rollup import Submission
 from tests.support.toy_keys import Q, R, add_g1, g1, negate_g1, negate_g2, scalar, twist_point_outside_subgroup
 
 
@@ -125,14 +128,80 @@ def test_attack_one_proof_for_all(good, refused):
         refused(good.with_(proofs=(proof,) * 3))
 
 
-def test_attack_any_byte_of_the_data_changed(rollup, good):
+def first_refusal(data: bytes, submission: Submission, earliest: int, now: int) -> str:
+    """The first rule of docs/protocol.md §6.2 that other data for a submission break, by the error's name.
+
+    InvalidProof if none of those that need no proof. earliest, now: between which a batch's timestamp is.
+    """
+    if not earliest <= int.from_bytes(data[:5]) <= now:
+        return "TimestampOutOfRange"
+    sizes = Sizes()
+    queued = [step.operation.to_slot() for step in submission.steps if step.operation.is_queued]
+    consumed: list[bytes] = []
+    end, root = 5, 0
+    for _ in submission.proofs:
+        start = end
+        if start >= len(data):
+            return "DataTruncated"
+        if data[start] not in (TRANSFERS, OPERATIONS):
+            return "UnknownCircuit"
+        is_operations = data[start] == OPERATIONS
+        fees = start + (41 if is_operations else 36)
+        if fees > len(data):
+            return "DataTruncated"
+        count, root = int.from_bytes(data[start + 1 : start + 3]), int.from_bytes(data[start + 3 : start + 35])
+        if not 1 <= count <= (sizes.operations if is_operations else sizes.transfers):
+            return "WrongCount"
+        if root >= R:
+            return "NotAFieldElement"
+        if data[fees - 1] > sizes.tokens:
+            return "TooManyFees"
+        operations = fees + 18 * data[fees - 1]
+        end = operations + count * (112 if is_operations else 2 * sizes.index_size + 6)
+        if end > len(data):
+            return "DataTruncated"
+        slots = [data[i : i + 112] for i in range(operations, end, 112)] if is_operations else []
+        for slot in slots:
+            if slot[0] > 6:
+                return "UnknownKind"
+            if slot[0] in (1, 2):
+                if len(consumed) == len(queued):
+                    return "QueueExhausted"
+                consumed.append(slot)
+        if any(int.from_bytes(slot[i : i + 32]) >= R for slot in slots for i in (48, 80)):
+            return "NotAFieldElement"
+    if end != len(data):
+        return "TrailingData"
+    if root != int.from_bytes(submission.root):
+        return "StateRootMismatch"
+    if any(as_queued(slot) != as_queued(entry) for slot, entry in zip(consumed, queued, strict=False)):
+        return "QueueMismatch"
+    return "InvalidProof"
+
+
+def as_queued(slot: bytes) -> bytes:
+    """A slot without its outcome: `to` of a deposit, token and amount of a forced withdrawal."""
+    outcome = [(5, 9)] if slot[0] == 1 else [(9, 11), (12, 28)]
+    for start, end in outcome:
+        slot = slot[:start] + bytes(end - start) + slot[end:]
+    return slot
+
+
+def test_attack_any_byte_of_the_data_changed(rollup, good, chain):
     """Timestamp, circuits, counts, roots, next index, fees, transfers, slots: every byte, lowest and highest bit."""
+    c = rollup.contract
+    earliest, now = c.batchTimestamp(), chain.blocks.head.timestamp
+    seen = Counter()
     for position in range(len(good.data)):
         for bit in (1, 128):
             data = bytearray(good.data)
             data[position] ^= bit
-            with pytest.raises(ContractLogicError):
+            refusal = first_refusal(bytes(data), good, earliest, now)
+            with reverts(getattr(c, refusal)):
                 rollup.call(good.with_(data=bytes(data)))
+            seen[refusal] += 1
+    assert len(seen) >= 8, seen
+    assert seen["InvalidProof"] > len(good.data), seen
 
 
 def test_attack_any_byte_of_the_opening_data_changed(scenario, chain):
@@ -143,11 +212,17 @@ def test_attack_any_byte_of_the_opening_data_changed(scenario, chain):
     state = {"to": c.address, "from": rollup.operator.address, "gas": 30_000_000}
     web3 = c.provider.web3
     assert web3.eth.call({**state, "data": opening.calldata()}, block - 1) == b""
+    earliest, now = c.batchTimestamp(block_id=block - 1), web3.eth.get_block(block - 1)["timestamp"]
+    seen = Counter()
     for position in range(len(opening.data)):
         data = bytearray(opening.data)
         data[position] ^= 1
-        with pytest.raises(ContractLogicError):
+        refusal = first_refusal(bytes(data), opening, earliest, now)
+        with reverts(getattr(c, refusal)):
             web3.eth.call({**state, "data": opening.with_(data=bytes(data)).calldata()}, block - 1)
+        seen[refusal] += 1
+    assert seen["QueueMismatch"] > 250, seen  # 144 bytes less the outcome of each
+    assert seen["InvalidProof"] >= 3 * 4 + 18, seen  # the outcomes: `to` of three deposits, what is forced out
 
 
 def test_attack_state_root_changed(rollup, good):

@@ -1,10 +1,11 @@
 """Conservation over random sequences: after every step the contract owes what the ledger says, and has it.
 
-The ledger executes, toy keys prove, so that there can be many batches; `test_batches.py` checks the same with real
-proofs. A batch is only accepted if contract and ledger agree on every bit of its public inputs.
+The ledger executes. Toy keys prove, so that there can be many batches; in one short walk the circuits' keys do. A batch
+is only accepted if contract and ledger agree on every bit of its public inputs.
 """
 
 import random
+from collections import Counter
 
 import pytest
 
@@ -20,14 +21,15 @@ STEPS = 60
 class Walk:
     """A rollup, some tokens and owners, and a random next step."""
 
-    def __init__(self, project, deployer, operator, owners, source: random.Random) -> None:
+    def __init__(self, project, deployer, operator, owners, source: random.Random, *, is_real: bool = False) -> None:
         self.source, self.owners, self.payees = source, owners, [*owners, operator]
+        self.kinds = Counter()  # of what was in batches
         registry = deployer.deploy(project.TokenRegistry)
         tokens = [deployer.deploy(t) for t in (project.TestUSDC, project.FeeOnTransferToken, project.ReentrantToken)]
         for token in tokens:
             registry.register(token, sender=deployer)
         self.tokens = [(0, None), *enumerate(tokens, start=1)]
-        self.rollup = Rollup.deploy(project, deployer, registry, operator, Trapdoor())
+        self.rollup = Rollup.deploy(project, deployer, registry, operator, None if is_real else Trapdoor())
         for token in tokens:
             for owner in owners:
                 token.mint(owner, 10**24, sender=owner)
@@ -63,6 +65,8 @@ class Walk:
                 signed.append(item)
                 state = step.state_after
         if queued or signed:
+            self.kinds.update(item.kind for item in self.rollup.queue[:queued])
+            self.kinds.update(item.operation.kind for item in signed)
             self.rollup.process(*signed, queued=queued)
 
     def owns(self, owner, state, index: int) -> bool:
@@ -164,3 +168,14 @@ def test_conservation(project, deployer, operator, alice, bob, mallory, seed):
     walk.rollup.check(walk.payees, walk.tokens)
     assert [contract.held(token) for token, _ in walk.tokens] == [0, 0, 0, 0]
     assert contract.balance == 0
+
+
+def test_conservation_with_real_proofs(project, deployer, operator, alice, bob, mallory):
+    """A few batches: a proof takes as long as many steps."""
+    walk = Walk(project, deployer, operator, [alice, bob, mallory], random.Random(0), is_real=True)
+    for _ in range(STEPS):
+        walk.step()
+        if walk.rollup.contract.currentBatchId() >= 4 and len(walk.kinds) >= 3:
+            break
+    assert walk.rollup.contract.currentBatchId() >= 4
+    assert {Kind.DEPOSIT, Kind.WITHDRAWAL} <= walk.kinds.keys(), walk.kinds
