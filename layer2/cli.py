@@ -61,6 +61,22 @@ class Ether(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
+class Percent(click.ParamType):
+    """A percentage from 0 to 100 with up to two decimals, which becomes basis points."""
+
+    name = "percent"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The value in hundredths of a percent. Raises click's error for anything else."""
+        if isinstance(value, int):
+            return value
+        whole, _, part = str(value).partition(".")
+        digits = whole + part.ljust(2, "0")
+        if not (whole and len(part) <= 2 and digits.isascii() and digits.isdigit() and int(digits) <= 10_000):
+            self.fail(f"{value!r} is no percentage from 0 to 100: write it like 0.5.", param, ctx)
+        return int(digits)
+
+
 ACCOUNT_INDEX = click.IntRange(1, 2**32 - 1)
 """Index of an account on Layer 2, as the contracts take it."""
 
@@ -94,6 +110,7 @@ def reports_errors(function: F) -> F:
         from layer2.crypto.errors import CryptoError
         from layer2.ledger.errors import LedgerError
         from layer2.node.client import RelayerClientError
+        from layer2.node.sequencer_client import SequencerClientError
         from layer2.node.server import ServerError
         from layer2.node.wire import WireError
         from layer2.optimistic.errors import OptimisticError
@@ -119,6 +136,7 @@ def reports_errors(function: F) -> F:
             ProofError,
             RelayerClientError,
             RequestException,
+            SequencerClientError,
             ServerError,
             ToolMissingError,
             WalletError,
@@ -183,12 +201,14 @@ def account_option(function: F) -> F:
     )(function)
 
 
-def relayer_option(function: F) -> F:
-    """--relayer: where the service is."""
-    from layer2.node.client import DEFAULT_URL
-
+def service_option(function: F) -> F:
+    """--relayer, --sequencer: where the operator's service is."""
     return click.option(
-        "--relayer", "relayer_url", default=DEFAULT_URL, show_default=True, help="Address of a relayer's service."
+        "--relayer",
+        "--sequencer",
+        "service_url",
+        help="Address of the relayer's or sequencer's service.  [default: on this machine, port 8547 of a relayer, "
+        "8548 of a sequencer]",
     )(function)
 
 

@@ -1,6 +1,7 @@
 """Amounts as people write them, and which of them can be sent. May import `layer2.ledger.amounts`."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
 from layer2.ledger.amounts import (
@@ -72,3 +73,8 @@ class TokenInfo:
                 f"fee {self.show(amount)} has too many digits: the nearest fees are {self.show(below)} and "
                 f"{self.show(above)}"
             ) from error
+
+
+def show_time(seconds: int) -> str:
+    """Seconds since 1970 as people write them."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,80 @@
+"""Offers of NFTs: what a seller signs and hands to a buyer, as JSON. May import `layer2.node.wire`."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from layer2.node.sequencer_client import parse_bytes32
+from layer2.node.wire import WireError, address, parse_address, parse_number
+from layer2.optimistic.constants import SIGNATURE_BYTES
+from layer2.wallet.units import WalletError
+
+FORMAT: Final = "layer2 NFT offer 1"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A seller's signed offer of an NFT, which anybody can take until it expires or the NFT is handed on.
+
+    nft: its index, content and nonce; price in smallest units of `token`, to `seller_account`; expiry in seconds since
+    1970.
+    """
+
+    chain_id: int
+    rollup: int
+    nft: int
+    content: bytes
+    nonce: int
+    seller: int
+    seller_account: int
+    token: int
+    price: int
+    expiry: int
+    signature: bytes
+
+    def to_json(self) -> str:
+        """The offer as a file has it."""
+        raw = {
+            "format": FORMAT,
+            "chainId": self.chain_id,
+            "rollup": address(self.rollup),
+            "nft": self.nft,
+            "content": f"0x{self.content.hex()}",
+            "nonce": self.nonce,
+            "seller": address(self.seller),
+            "sellerAccount": self.seller_account,
+            "token": self.token,
+            "price": str(self.price),
+            "expiry": self.expiry,
+            "signature": f"0x{self.signature.hex()}",
+        }
+        return json.dumps(raw, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Offer":
+        """The inverse of `to_json`. Raises WalletError for anything else."""
+        try:
+            raw: Any = json.loads(text)
+            if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+                raise WireError(f"it has no format {FORMAT!r}")
+            signature = bytes.fromhex(str(raw["signature"]).removeprefix("0x"))
+            if len(signature) != SIGNATURE_BYTES:
+                raise WireError(f"the signature has {len(signature)} bytes, not {SIGNATURE_BYTES}")
+            return cls(
+                parse_number(raw["chainId"], "chainId"),
+                parse_address(raw["rollup"], "rollup"),
+                parse_number(raw["nft"], "nft"),
+                parse_bytes32(raw["content"], "content"),
+                parse_number(raw["nonce"], "nonce"),
+                parse_address(raw["seller"], "seller"),
+                parse_number(raw["sellerAccount"], "sellerAccount"),
+                parse_number(raw["token"], "token"),
+                parse_number(raw["price"], "price"),
+                parse_number(raw["expiry"], "expiry"),
+                signature,
+            )
+        except (ValueError, KeyError, RecursionError) as error:  # WireError is a ValueError
+            what = f"field {error} is missing" if isinstance(error, KeyError) else str(error)
+            raise WalletError(
+                f"this is no offer of `ape run wallet nft offer`: {what}; ask the seller for a new one"
+            ) from error
