@@ -129,14 +129,31 @@ def lagrange(size: int, tau: int) -> list[int]:
 
 
 @cache
+def doublings(group: str) -> list[tuple[object, ...]]:
+    """2ⁱ times the generator G1 or G2: with them each of a hundred multiplications is additions only."""
+    points = [getattr(curve, group)]
+    while len(points) < R.bit_length():
+        points.append(curve.double(points[-1]))
+    return points
+
+
+def times(group: str, scalar: int) -> tuple[object, ...]:
+    point = curve.multiply(getattr(curve, group), 0)
+    for i, doubled in enumerate(doublings(group)):
+        if scalar >> i & 1:
+            point = curve.add(point, doubled)
+    return point
+
+
+@cache
 def g1(scalar: int) -> tuple[int, ...]:
-    point = curve.multiply(curve.G1, scalar)
+    point = times("G1", scalar)
     return G1_INFINITY if curve.is_inf(point) else tuple(int(c) for c in curve.normalize(point))
 
 
 @cache
 def g2(scalar: int) -> tuple[int, ...]:
-    point = curve.multiply(curve.G2, scalar)
+    point = times("G2", scalar)
     if curve.is_inf(point):
         return G2_INFINITY
     return tuple(int(part) for coordinate in curve.normalize(point) for part in coordinate.coeffs)

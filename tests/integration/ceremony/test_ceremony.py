@@ -1,7 +1,6 @@
 """A whole ceremony on a small circuit, from powers of tau that snarkjs makes here to a proof, and its refusals."""
 
 import importlib.util
-import json
 import shutil
 import stat
 import struct
@@ -11,17 +10,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import solcx
 from click.testing import CliRunner, Result
 
-from layer2.toolchain import PROJECT, find_program
+from layer2.actors.proving import points
+from layer2.chain.deploying import RollupConfig, deploy
+from layer2.chain.errors import DeploymentError, RevertedError
+from layer2.chain.rollup import open_rollup
+from layer2.chain.sending import send
+from layer2.crypto.field import R
+from layer2.toolchain import PROJECT, SOLC_VERSION, find_program
 from layer2.zk import ceremony
+from layer2.zk.build import BUILD, DEFAULT_CIRCUITS, GENERATED, verifying_keys
 from layer2.zk.ceremony import Beacon, CeremonyError
 from layer2.zk.circom import Compiled, compile_circuit
-from layer2.zk.params import TEST_TRANSFERS
-from layer2.zk.prover import ZKProver
+from layer2.zk.keys import VerifyingKeys
+from layer2.zk.params import DEFAULT_OPERATIONS, DEFAULT_TRANSFERS, TEST_TRANSFERS
+from layer2.zk.prover import Proof, Q, ZKProver
 from layer2.zk.r1cs import FormatError
 from layer2.zk.segments import PublicInputs
 from layer2.zk.witness import WitnessCalculator
+from tests.support.anvil import Anvil, signer
+from tests.support.batches import OPERATIONS, TRANSFERS, Batch, Segment, Sizes, slot, transfer
 
 SOURCE = """pragma circom 2.2.3;
 template Small() {{
@@ -40,7 +50,8 @@ component main {{public [z, D, y]}} = Small();
 """
 INPUTS = {"z": 30, "D": 2, "y": 4, "w": [1, 3, 4, 5]}
 VALUE = "ab" * 32
-POWER = 8
+POWER = 5
+"""One more than needed: powers may be more than the circuit has use for."""
 
 
 def compiled(factor: int) -> Compiled:
@@ -73,6 +84,12 @@ def powers(tmp_path_factory: pytest.TempPathFactory) -> Powers:
     return make_powers(tmp_path_factory.mktemp("powers"), POWER)
 
 
+@pytest.fixture(scope="module")
+def other_powers(tmp_path_factory: pytest.TempPathFactory) -> Powers:
+    """No more than the small circuit needs."""
+    return make_powers(tmp_path_factory.mktemp("other powers"), 4)
+
+
 @dataclass(frozen=True)
 class Ceremony:
     """A finished ceremony with two contributors."""
@@ -100,6 +117,40 @@ def finished(powers: Powers, tmp_path_factory: pytest.TempPathFactory) -> Ceremo
     )
     assert sorted(folder.iterdir()) == sorted(keys)  # nothing else is left behind
     return Ceremony(r1cs, powers.prepared, keys, digests)
+
+
+@pytest.fixture(scope="module")
+def keys(finished: Ceremony, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Exports of two ceremonies from the same powers, in folders with the names of the default circuits.
+
+    Their circuits are the small one, which has a witness for any public inputs.
+    """
+    folder = tmp_path_factory.mktemp("keys")
+    other = folder / "other.zkey"
+    ceremony.beacon(finished.keys[1], other, VALUE)
+    for key, params in ((finished.final, DEFAULT_TRANSFERS), (other, DEFAULT_OPERATIONS)):
+        ceremony.export(key, finished.r1cs, finished.ptau, folder / params.name)
+    return folder
+
+
+@dataclass(frozen=True)
+class SmallProver:
+    """Proves any public inputs with an exported key."""
+
+    prover: ZKProver
+    calculator: WitnessCalculator
+
+    @classmethod
+    def load(cls, folder: Path) -> "SmallProver":
+        wasm = folder / "circuit.wasm"
+        # The circuit's name is not looked at.
+        prover = ZKProver(folder / "circuit.zkey", folder / "verification_key.json", TEST_TRANSFERS, wasm=wasm)
+        return cls(prover, WitnessCalculator(wasm))
+
+    def prove(self, z: int, digest: int, y: int) -> Proof:
+        w = [z * y * pow(digest, -1, R) % R, 1, 1, 1]
+        witness = self.calculator.calculate({"z": z, "D": digest, "y": y, "w": w})
+        return self.prover.prove_witness(witness, PublicInputs(z, digest, y))
 
 
 def section(key: Path, kind: int) -> tuple[int, int]:
@@ -156,9 +207,6 @@ def test_every_key_on_the_way_verifies(finished: Ceremony) -> None:
 def test_exported_keys_prove(finished: Ceremony, tmp_path: Path) -> None:
     exported = ceremony.export(finished.final, finished.r1cs, finished.ptau, tmp_path / "out")
     assert exported.transcript == ceremony.verify(finished.final, finished.r1cs, finished.ptau)
-    assert "contract Groth16Verifier" in exported.solidity_verifier.read_text()
-    key = json.loads(exported.verification_key.read_text())
-    assert key["vk_delta_2"][0][0] in exported.solidity_verifier.read_text()
     prover = ZKProver(exported.proving_key, exported.verification_key, TEST_TRANSFERS)
     witness = WitnessCalculator(tmp_path / "out" / "circuit.wasm").calculate(INPUTS)
     public = PublicInputs(30, 2, 4)
@@ -169,6 +217,99 @@ def test_exported_keys_prove(finished: Ceremony, tmp_path: Path) -> None:
     snarkjs("zkey", "export", "verificationkey", finished.keys[2], earlier)
     before = ZKProver(finished.keys[2], earlier, TEST_TRANSFERS, wasm=tmp_path / "out" / "circuit.wasm")
     assert not before.verify_proof(proof, public)
+
+
+def test_exported_solidity_verifier_takes_the_keys_proofs_only(keys: Path, anvil: Anvil) -> None:
+    folder, other = keys / DEFAULT_TRANSFERS.name, keys / DEFAULT_OPERATIONS.name
+    question = {
+        "language": "Solidity",
+        "sources": {"verifier.sol": {"content": (folder / "verifier.sol").read_text()}},
+        "settings": {"outputSelection": {"*": {"*": ["abi", "evm.bytecode.object"]}}},
+    }
+    compiled = solcx.compile_standard(question, solc_version=SOLC_VERSION)["contracts"]["verifier.sol"]
+    contract = compiled["Groth16Verifier"]
+    web3 = anvil.chain.web3
+    factory = web3.eth.contract(abi=contract["abi"], bytecode=contract["evm"]["bytecode"]["object"])
+    made = web3.eth.wait_for_transaction_receipt(factory.constructor().transact({"from": signer(0).address}))
+    verify = web3.eth.contract(address=made["contractAddress"], abi=contract["abi"]).functions.verifyProof
+
+    public = [30, 2, 4]
+    proof = SmallProver.load(folder).prove(*public)
+    assert verify(proof.a, proof.b, proof.c, public).call()
+    for position in range(3):
+        for change in (1, R):
+            changed = [value + change * (i == position) for i, value in enumerate(public)]
+            assert not verify(proof.a, proof.b, proof.c, changed).call()
+    assert not verify(proof.a, proof.b, (proof.c[0], Q - proof.c[1]), public).call()
+    theirs = SmallProver.load(other).prove(*public)
+    assert not verify(theirs.a, theirs.b, theirs.c, public).call()
+
+
+# --- From exported keys to a rollup
+
+
+def test_joined_keys_are_deployed_on_a_public_chain_and_take_a_batch(keys: Path, tmp_path: Path) -> None:
+    joined = tmp_path / "verifying_keys.json"
+    result = invoke("join", keys, joined)
+    assert result.exit_code == 0, result.output
+    assert f"written: {joined}" in result.output
+    real = VerifyingKeys.from_json(joined)
+    assert real.circuits == DEFAULT_CIRCUITS
+    assert not real.is_development
+    assert real == verifying_keys(DEFAULT_CIRCUITS, keys)
+
+    operator = signer(0)
+    with Anvil(tmp_path / "log", "--chain-id", "9999") as anvil:
+        development = VerifyingKeys.from_json(GENERATED / "verifying_keys.json")
+        with pytest.raises(DeploymentError, match="development keys on chain 9999"):
+            deploy(anvil.chain, operator, development, RollupConfig())
+        assert anvil.chain.nonce(operator.address) == 0
+        deployment = deploy(anvil.chain, operator, real, RollupConfig()).deployment
+        assert (deployment.chain_id, deployment.development_keys, deployment.tokens) == (9999, False, ())
+
+        rollup, sizes = open_rollup(anvil.chain, deployment), Sizes(12, 6, 5, 4)
+        tip = rollup.tip()
+        segments = (
+            Segment(TRANSFERS, (transfer(sizes, 1, 2, 5),), root=11),
+            Segment(OPERATIONS, (slot(6, account=1),), root=12),
+        )
+        batch = Batch(tip.timestamp, segments)
+        inputs = batch.public_inputs(sizes, deployment.domain, tip.state_root, tip.next_index)
+        proofs = [
+            points(SmallProver.load(keys / params.name).prove(z, segment.digest, y))
+            for params, segment, (z, y) in zip((DEFAULT_TRANSFERS, DEFAULT_OPERATIONS), segments, inputs, strict=True)
+        ]
+        tip_hash, data = rollup.view("tipHash"), bytearray(batch.encode())
+        data[-1] ^= 1
+        for wrong in (
+            rollup.submit_call(batch.root, tip_hash, bytes(data), proofs),
+            rollup.submit_call(batch.root, tip_hash, batch.encode(), proofs[::-1]),
+        ):
+            with pytest.raises(RevertedError) as refusal:
+                anvil.chain.call(rollup.address, wrong, operator.address)
+            assert refusal.value.name == "InvalidProof"
+        send(anvil.chain, operator, rollup.address, rollup.submit_call(batch.root, tip_hash, batch.encode(), proofs))
+        assert (rollup.tip().batch_id, rollup.tip().state_root) == (1, batch.root)
+
+
+def test_join_refuses_development_keys(tmp_path: Path) -> None:
+    refused("holds development keys: export those of a ceremony to it", "join", BUILD, tmp_path / "keys.json")
+    assert not (tmp_path / "keys.json").exists()
+
+
+def test_join_refuses_missing_keys(tmp_path: Path) -> None:
+    refused("is missing", "join", tmp_path, tmp_path / "keys.json")
+    assert not (tmp_path / "keys.json").exists()
+
+
+def test_join_refuses_keys_from_different_powers_of_tau(keys: Path, tmp_path: Path) -> None:
+    (tmp_path / DEFAULT_TRANSFERS.name).symlink_to(keys / DEFAULT_TRANSFERS.name)
+    (tmp_path / DEFAULT_OPERATIONS.name).symlink_to(BUILD / DEFAULT_OPERATIONS.name)
+    refused("differ in alpha, beta or gamma", "join", tmp_path, tmp_path / "keys.json")
+    assert not (tmp_path / "keys.json").exists()
+
+
+# --- The same as commands, and secrets
 
 
 def test_same_ceremony_on_the_command_line(powers: Powers, tmp_path: Path) -> None:
@@ -238,8 +379,7 @@ def test_any_changed_section_is_noticed(kind: int, what: str, finished: Ceremony
     data[offset + position] ^= 1
     tampered = tmp_path / f"{what}.zkey"
     tampered.write_bytes(data)
-    with pytest.raises(CeremonyError):
-        ceremony.verify(tampered, finished.r1cs, finished.ptau)
+    # Export verifies.
     arguments = ("--circuit", finished.r1cs, "--ptau", finished.ptau)
     refused(str(tampered), "export", *arguments, "--out", tmp_path / "out", tampered)
     assert not (tmp_path / "out").exists()
@@ -270,9 +410,9 @@ def test_key_of_a_circuit_of_another_size(finished: Ceremony) -> None:
         ceremony.verify(finished.final, other, finished.ptau)
 
 
-def test_key_from_other_powers_of_tau(finished: Ceremony, tmp_path: Path) -> None:
+def test_key_from_other_powers_of_tau(finished: Ceremony, other_powers: Powers) -> None:
     with pytest.raises(CeremonyError, match="does not verify"):
-        ceremony.verify(finished.final, finished.r1cs, make_powers(tmp_path, 4).prepared)
+        ceremony.verify(finished.final, finished.r1cs, other_powers.prepared)
 
 
 def test_development_key_is_no_ceremonys(finished: Ceremony, tmp_path: Path) -> None:
@@ -350,8 +490,8 @@ def test_too_small_powers_of_tau_name_the_power_needed(tmp_path: Path, finished:
     refused(message, "verify", "--circuit", finished.r1cs, "--ptau", ptau, finished.final)
 
 
-def test_smallest_sufficient_powers_of_tau_do(tmp_path: Path, finished: Ceremony) -> None:
-    ptau = make_powers(tmp_path, 4).prepared
+def test_smallest_sufficient_powers_of_tau_do(tmp_path: Path, finished: Ceremony, other_powers: Powers) -> None:
+    ptau = other_powers.prepared
     ceremony.new(finished.r1cs, ptau, tmp_path / "0.zkey")
     assert ceremony.verify(tmp_path / "0.zkey", finished.r1cs, ptau).contributions == ()
 
@@ -418,11 +558,6 @@ def test_missing_and_failing_node(finished: Ceremony, tmp_path: Path, monkeypatc
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     refused("exit code 134 (RangeError: out of memory)", "contribute", finished.keys[0], out, "--name", "Heidi")
     assert sorted(tmp_path.iterdir()) == [program]
-
-
-def test_join_refuses_development_keys_and_missing_ones(tmp_path: Path) -> None:
-    refused("is missing", "join", tmp_path, tmp_path / "keys.json")
-    assert not (tmp_path / "keys.json").exists()
 
 
 def test_unreadable_headers_are_format_errors(finished: Ceremony, tmp_path: Path) -> None:

@@ -3,26 +3,42 @@
 import json
 import stat
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from py_ecc.optimized_bn128 import FQ, FQ2, FQ12, add, b2, is_on_curve, multiply, pairing
 
+from layer2.crypto.eddsa import PrivateKey
 from layer2.crypto.field import R
+from layer2.ledger.account import Account
+from layer2.ledger.constants import Kind
+from layer2.ledger.operations import Operation, SignedOperation, sign_operation
+from layer2.ledger.state import State
+from layer2.ledger.transition import Context, Failure, Step, apply
 from layer2.toolchain import find_program
 from layer2.zk.build import Artifacts
 from layer2.zk.inputs import circuit_inputs
 from layer2.zk.params import TEST_OPERATIONS, TEST_TRANSFERS, CircuitParams
-from layer2.zk.prover import RAPIDSNARK, Proof, ProofError, ZKProver, default_backend, prove_batch
+from layer2.zk.prover import (
+    RAPIDSNARK,
+    Backend,
+    NativeBackend,
+    Proof,
+    ProofError,
+    ZKProver,
+    default_backend,
+    prove_batch,
+)
 from layer2.zk.segments import PublicInputs, Segment, SegmentError
 from layer2.zk.witness import WitnessCalculator, WitnessError
+from tests.circuits.harness import without_checks
 
 Q = 21888242871839275222246405745257275088696311157297823662689037894645226208583
-TRANSFERS = Artifacts.of(TEST_TRANSFERS)
-OPERATIONS = Artifacts.of(TEST_OPERATIONS)
 
 
 def script(path: Path, body: str) -> str:
@@ -32,15 +48,19 @@ def script(path: Path, body: str) -> str:
     return str(path)
 
 
-@pytest.fixture
-def stand_in(tmp_path: Path) -> str:
-    """snarkjs behind rapidsnark's command line."""
-    return script(tmp_path / "prover", f'exec "{find_program("snarkjs")}" groth16 prove "$@"')
+@pytest.fixture(scope="session")
+def transfers_files() -> Artifacts:
+    return Artifacts.of(TEST_TRANSFERS)
+
+
+@pytest.fixture(scope="session")
+def operations_files() -> Artifacts:
+    return Artifacts.of(TEST_OPERATIONS)
 
 
 @pytest.fixture(scope="module")
-def witness(transfers_segment: Segment) -> bytes:
-    return WitnessCalculator(TRANSFERS.wasm).calculate(circuit_inputs(transfers_segment))
+def witness(transfers_files: Artifacts, transfers_segment: Segment) -> bytes:
+    return WitnessCalculator(transfers_files.wasm).calculate(circuit_inputs(transfers_segment))
 
 
 def with_bad_signature(segment: Segment) -> Segment:
@@ -73,12 +93,19 @@ def test_backend_proves_every_circuit(
 
 
 def test_rapidsnark_is_called_as_it_wants(
-    stand_in: str, monkeypatch: pytest.MonkeyPatch, transfers_segment: Segment
+    transfers_files: Artifacts,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    transfers_segment: Segment,
+    proof: Proof,
 ) -> None:
-    monkeypatch.setenv(RAPIDSNARK, stand_in)
+    """With zkey, wtns, proof.json and public.json, as snarkjs is, which makes real proofs of them in other tests."""
+    (tmp_path / "made.json").write_text(proof.to_snarkjs()[0])
+    body = f"""test "$#" = 4 && test "$1" -ef "{transfers_files.zkey}" && test "$(head -c 4 "$2")" = wtns &&
+        test "$4" = public.json && cp "{tmp_path}/made.json" "$3\""""
+    monkeypatch.setenv(RAPIDSNARK, script(tmp_path / "prover", body))
     assert default_backend() == "rapidsnark"
-    prover = ZKProver.load(TEST_TRANSFERS)
-    assert prover.verify_proof(prover.generate_proof(transfers_segment), transfers_segment.public_inputs)
+    assert ZKProver.load(TEST_TRANSFERS).generate_proof(transfers_segment) == proof
 
 
 def test_rapidsnark_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -128,8 +155,8 @@ def test_unknown_backend() -> None:
 # --- Independent checks
 
 
-def test_pairing_equation_holds_in_py_ecc(proof: Proof) -> None:
-    key = json.loads(TRANSFERS.verification_key.read_text())
+def test_pairing_equation_holds_in_py_ecc(transfers_files: Artifacts, proof: Proof) -> None:
+    key = json.loads(transfers_files.verification_key.read_text())
 
     def g1(point: list[str] | tuple[int, int]) -> tuple[FQ, FQ, FQ]:
         return FQ(int(point[0])), FQ(int(point[1])), FQ(1)
@@ -156,11 +183,13 @@ def test_pairing_equation_holds_in_py_ecc(proof: Proof) -> None:
     assert not holds(multiply(g1(proof.a), 2))
 
 
-def test_snarkjs_accepts_a_native_proof_and_agrees_on_the_order_of_coordinates(proof: Proof, tmp_path: Path) -> None:
+def test_snarkjs_accepts_a_native_proof_and_agrees_on_the_order_of_coordinates(
+    transfers_files: Artifacts, proof: Proof, tmp_path: Path
+) -> None:
     for name, text in zip(("proof.json", "public.json"), proof.to_snarkjs(), strict=True):
         (tmp_path / name).write_text(text)
     snarkjs = str(find_program("snarkjs"))
-    verify = [snarkjs, "groth16", "verify", str(TRANSFERS.verification_key), "public.json", "proof.json"]
+    verify = [snarkjs, "groth16", "verify", str(transfers_files.verification_key), "public.json", "proof.json"]
     assert subprocess.run(verify, cwd=tmp_path, capture_output=True, check=False).returncode == 0
     calldata = subprocess.run(
         [snarkjs, "zkey", "export", "soliditycalldata", "public.json", "proof.json"],
@@ -185,16 +214,15 @@ def test_snarkjs_accepts_a_native_proof_and_agrees_on_the_order_of_coordinates(p
 def test_proof_of_a_corrupted_witness_does_not_leave(backend: str, witness: bytes, transfers_segment: Segment) -> None:
     damaged = witness[:-1] + bytes([witness[-1] ^ 1])
     prover = ZKProver.load(TEST_TRANSFERS, backend=backend)
-    assert prover.prove_witness(witness, transfers_segment.public_inputs)
     with pytest.raises(ProofError, match="does not verify and is not given out"):
         prover.prove_witness(damaged, transfers_segment.public_inputs)
 
 
 @pytest.mark.parametrize("backend", ["native", "snarkjs"])
 def test_witness_of_another_length_is_refused(
-    backend: str, operations_segment: Segment, transfers_segment: Segment
+    backend: str, operations_files: Artifacts, operations_segment: Segment, transfers_segment: Segment
 ) -> None:
-    other = WitnessCalculator(OPERATIONS.wasm).calculate(circuit_inputs(operations_segment))
+    other = WitnessCalculator(operations_files.wasm).calculate(circuit_inputs(operations_segment))
     with pytest.raises(ProofError, match=r"witness of \d+ values, the key is for|Invalid witness length"):
         ZKProver.load(TEST_TRANSFERS, backend=backend).prove_witness(other, transfers_segment.public_inputs)
 
@@ -287,8 +315,12 @@ def square_root(value: FQ2) -> FQ2 | None:
     return None
 
 
-def test_wrong_verification_key_stops_a_right_proof(transfers_segment: Segment) -> None:
-    prover = ZKProver(TRANSFERS.zkey, OPERATIONS.verification_key, TEST_TRANSFERS, wasm=TRANSFERS.wasm)
+def test_wrong_verification_key_stops_a_right_proof(
+    transfers_files: Artifacts, operations_files: Artifacts, transfers_segment: Segment
+) -> None:
+    prover = ZKProver(
+        transfers_files.zkey, operations_files.verification_key, TEST_TRANSFERS, wasm=transfers_files.wasm
+    )
     with pytest.raises(ProofError, match="the two keys are not a pair"):
         prover.generate_proof(transfers_segment)
 
@@ -296,6 +328,102 @@ def test_wrong_verification_key_stops_a_right_proof(transfers_segment: Segment) 
 def test_segment_that_does_not_satisfy_the_circuit(transfers_prover: ZKProver, transfers_segment: Segment) -> None:
     with pytest.raises(WitnessError, match=r"does not hold: .*EdDSA"):
         transfers_prover.generate_proof(with_bad_signature(transfers_segment))
+
+
+# What the ledger refuses, as a segment whose maker lies to the prover: everything else about it is as it should be.
+
+KEY = PrivateKey.from_seed(b"\1" * 32)
+HELD = Account(0xA11CE, KEY.public_key, 7, 5, 1000)
+OTHER = Account(0xB0B, KEY.public_key, 7, 0, 1000)
+DOMAIN, NOW = 4242, 1_800_000_000
+
+
+def signed(operation: Operation, *, nonce: int = HELD.nonce, expiry: int = NOW) -> SignedOperation:
+    payee = (OTHER.owner, OTHER.key) if operation.kind is Kind.TRANSFER else ()
+    return sign_operation(KEY, DOMAIN, operation, nonce, expiry, *payee)
+
+
+def step_from(state: State, item: SignedOperation, time: int = NOW) -> Step:
+    step = apply(state, item, Context(DOMAIN, time))
+    assert step.valid, step.reason
+    return step
+
+
+def claiming(step: Step, **changes: object) -> Step:
+    """The step with something else about its witness."""
+    return replace(step, proof_witness=replace(step.witness, **changes))
+
+
+def lie(what: str, circuit: CircuitParams) -> Segment:
+    """A segment with one operation that the ledger refuses."""
+    state = State.from_accounts(circuit.levels, [HELD, OTHER])
+    if circuit is TEST_TRANSFERS:
+        operation = Operation.transfer(1, 2, 7, 600)
+    else:
+        operation = Operation.withdrawal(1, 7, 600, HELD.owner)
+    honest = step_from(state, signed(operation))
+    if what == "double spend":
+        # Signed in order, and each has the money; together they have not: 2 · 600 of 1000.
+        again = signed(operation, nonce=HELD.nonce + 1)
+        rich = honest.state_after.put(1, replace(HELD, nonce=HELD.nonce + 1))
+        refused, before = again, honest.state_after
+        steps = (honest, claiming(step_from(rich, again), root_before=before.root))
+    elif what == "the same again":
+        refused, before = honest.item, honest.state_after
+        steps = (honest, claiming(honest, root_before=before.root))
+    elif what == "wrong nonce":
+        refused, before = signed(operation, nonce=HELD.nonce + 1), state
+        steps = (claiming(honest, signature=refused.signature),)
+    elif what == "wrong token":
+        refused, before = signed(replace(operation, token=8)), state
+        rich = state.put(1, replace(HELD, token=8)).put(2, replace(OTHER, token=8))
+        steps = (claiming(step_from(rich, refused), root_before=state.root),)
+    else:
+        refused, before = signed(operation, expiry=NOW - 1), state
+        steps = (step_from(state, refused, NOW - 1),)
+    assert apply(before, refused, Context(DOMAIN, NOW)).failure is LIES[what]
+    return Segment(circuit, steps, DOMAIN, NOW)
+
+
+LIES = {
+    "double spend": Failure.INSUFFICIENT_BALANCE,
+    "the same again": Failure.NONCE_MISMATCH,
+    "wrong nonce": Failure.NONCE_MISMATCH,
+    "wrong token": Failure.TOKEN_MISMATCH,
+    "expired": Failure.EXPIRED,
+}
+
+
+@pytest.fixture(scope="module")
+def unchecked(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Artifacts], WitnessCalculator]:
+    """The witness calculator of somebody who has taken the checks out of it."""
+    folder = tmp_path_factory.mktemp("unchecked")
+
+    def calculator(files: Artifacts) -> WitnessCalculator:
+        path = folder / f"{files.folder.name}.wasm"
+        path.write_bytes(without_checks(files.wasm.read_bytes()))
+        return WitnessCalculator(path)
+
+    return calculator
+
+
+@pytest.mark.parametrize("circuit", [TEST_TRANSFERS, TEST_OPERATIONS], ids=lambda circuit: circuit.kind)
+@pytest.mark.parametrize("what", LIES)
+def test_attack_segment_that_the_ledger_refuses(
+    what: str,
+    circuit: CircuitParams,
+    transfers_prover: ZKProver,
+    operations_prover: ZKProver,
+    unchecked: Callable[[Artifacts], WitnessCalculator],
+) -> None:
+    """No witness; and from the witness of who leaves the checks out, no proof."""
+    prover = transfers_prover if circuit is TEST_TRANSFERS else operations_prover
+    segment = lie(what, circuit)
+    with pytest.raises(WitnessError, match="the inputs do not satisfy the circuit"):
+        prover.generate_proof(segment)
+    witness = unchecked(Artifacts.of(circuit)).calculate(circuit_inputs(segment))
+    with pytest.raises(ProofError, match="does not verify and is not given out"):
+        prover.prove_witness(witness, segment.public_inputs)
 
 
 def test_segment_of_another_circuit(transfers_prover: ZKProver, operations_segment: Segment) -> None:
@@ -314,10 +442,10 @@ def test_steps_instead_of_a_segment(transfers_prover: ZKProver, transfers_segmen
 
 
 @pytest.mark.parametrize("name", ["circuit.zkey", "verification_key.json", "circuit.wasm"])
-def test_missing_and_damaged_files(name: str, tmp_path: Path) -> None:
+def test_missing_and_damaged_files(name: str, transfers_files: Artifacts, tmp_path: Path) -> None:
     folder = tmp_path / TEST_TRANSFERS.name
     folder.mkdir()
-    for path in (TRANSFERS.zkey, TRANSFERS.verification_key, TRANSFERS.wasm):
+    for path in (transfers_files.zkey, transfers_files.verification_key, transfers_files.wasm):
         (folder / path.name).symlink_to(path.resolve())
     ZKProver.load(TEST_TRANSFERS, tmp_path)
     content = (folder / name).read_bytes()
@@ -332,12 +460,12 @@ def test_missing_and_damaged_files(name: str, tmp_path: Path) -> None:
             ZKProver.load(TEST_TRANSFERS, tmp_path, "native")
 
 
-def test_key_for_another_number_of_public_inputs(tmp_path: Path) -> None:
-    key = json.loads(TRANSFERS.verification_key.read_text())
+def test_key_for_another_number_of_public_inputs(transfers_files: Artifacts, tmp_path: Path) -> None:
+    key = json.loads(transfers_files.verification_key.read_text())
     path = tmp_path / "key.json"
     path.write_text(json.dumps(key | {"nPublic": 2, "IC": key["IC"][:3]}))
     with pytest.raises(ProofError, match="for 2 public inputs, not z, D, y"):
-        ZKProver(TRANSFERS.zkey, path, TEST_TRANSFERS)
+        ZKProver(transfers_files.zkey, path, TEST_TRANSFERS)
 
 
 # --- Forms of a proof
@@ -378,6 +506,41 @@ def test_batch_in_order_with_progress(
         prover = transfers_prover if segment.params.kind == "transfers" else operations_prover
         assert prover.verify_proof(made, segment.public_inputs)
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+class InThisOrder:
+    """A backend that waits before it proves, or tells when it has proven."""
+
+    def __init__(self, backend: Backend, *, after: Event | None = None, then: Event | None = None) -> None:
+        self.backend, self.after, self.then = backend, after, then
+
+    def prove(self, witness: bytes) -> bytes:
+        assert self.after is None or self.after.wait(60), "nobody else proves meanwhile"
+        made = self.backend.prove(witness)
+        if self.then is not None:
+            self.then.set()
+        return made
+
+
+def test_segments_are_proven_at_the_same_time_and_come_in_their_own_order(
+    transfers_files: Artifacts,
+    operations_files: Artifacts,
+    transfers_segment: Segment,
+    operations_segment: Segment,
+) -> None:
+    """The first segment's proof is not made before the second's is: one after the other they would never be."""
+    second = Event()
+    first_backend = InThisOrder(NativeBackend(operations_files.zkey), after=second)
+    second_backend = InThisOrder(NativeBackend(transfers_files.zkey), then=second)
+    provers = [
+        ZKProver.load(TEST_OPERATIONS, backend=first_backend),
+        ZKProver.load(TEST_TRANSFERS, backend=second_backend),
+    ]
+    proofs = prove_batch([operations_segment, transfers_segment], provers, workers=2)
+    assert [proof.public_inputs for proof in proofs] == [
+        operations_segment.public_inputs,
+        transfers_segment.public_inputs,
+    ]
 
 
 def test_batch_shows_a_progress_bar_when_asked(
