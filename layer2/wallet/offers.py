@@ -63,14 +63,14 @@ class Offer:
             return cls(
                 parse_number(raw["chainId"], "chainId"),
                 parse_address(raw["rollup"], "rollup"),
-                parse_number(raw["nft"], "nft"),
+                _number(raw, "nft", 32),
                 parse_bytes32(raw["content"], "content"),
-                parse_number(raw["nonce"], "nonce"),
+                _number(raw, "nonce", 32),
                 parse_address(raw["seller"], "seller"),
-                parse_number(raw["sellerAccount"], "sellerAccount"),
-                parse_number(raw["token"], "token"),
+                _number(raw, "sellerAccount", 32),
+                _number(raw, "token", 16),
                 parse_number(raw["price"], "price"),
-                parse_number(raw["expiry"], "expiry"),
+                _number(raw, "expiry", 32),
                 signature,
             )
         except (ValueError, KeyError, RecursionError) as error:  # WireError is a ValueError
@@ -78,3 +78,10 @@ class Offer:
             raise WalletError(
                 f"this is no offer of `ape run wallet nft offer`: {what}; ask the seller for a new one"
             ) from error
+
+
+def _number(raw: dict[str, Any], name: str, bits: int) -> int:
+    value = parse_number(raw[name], name)
+    if value >> bits:
+        raise WireError(f"{name} {str(value)[:100]} has more than {bits} bits")
+    return value

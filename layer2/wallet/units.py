@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from typing import Final
 
 from layer2.ledger.amounts import (
     MAX_FEE8,
@@ -13,6 +14,9 @@ from layer2.ledger.amounts import (
     nearest_float40,
 )
 from layer2.ledger.errors import AmountError
+
+_LAST_TIME: Final = 253_402_300_799
+"""The end of the year 9999."""
 
 
 class WalletError(Exception):
@@ -76,5 +80,7 @@ class TokenInfo:
 
 
 def show_time(seconds: int) -> str:
-    """Seconds since 1970 as people write them."""
+    """Seconds since 1970 as people write them; a time beyond all calendars as the number that it is."""
+    if seconds > _LAST_TIME:
+        return f"{seconds} s after 1970"
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"

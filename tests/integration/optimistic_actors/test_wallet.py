@@ -33,12 +33,12 @@ def file(network: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def rollup(anvil: Anvil, file: Path) -> OptimisticRollup:
+def used(anvil: Anvil, file: Path) -> OptimisticRollup:
     return OptimisticRollup(anvil.chain, optimistic_deployment.read(file))
 
 
 @pytest.fixture(scope="module")
-def service(network: list[str], file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def sequencer_url(network: list[str], file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a sequencer that posts at once."""
     database = tmp_path_factory.mktemp("sequencer") / "sequencer.sqlite"
     options = ["--port", "0", "--batch-timeout", "0", "--interval", "0.2", "--bond", "1", "--data", "calldata"]
@@ -50,11 +50,11 @@ Person = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def person(network: list[str], file: Path, service: str) -> Callable[[int], Person]:
+def person(network: list[str], file: Path, sequencer_url: str) -> Callable[[int], Person]:
     """What a test account does: `person(1)("deposit", "100")`; the service is there unless another is named."""
 
     def of(number: int) -> Person:
-        def types(*arguments: str, code: int = 0, url: str = service) -> str:
+        def types(*arguments: str, code: int = 0, url: str = sequencer_url) -> str:
             common = [*network, "--deployment", str(file), "--account", str(number), "--sequencer", url]
             return run("wallet", "--rollup", "optimistic", *arguments, *common, code=code)
 
@@ -78,10 +78,10 @@ def found(shown: str, what: str) -> str:
 
 
 def test_the_whole_story(
-    anvil: Anvil, person: Callable[[int], Person], rollup: OptimisticRollup, service: str, tmp_path: Path
+    anvil: Anvil, person: Callable[[int], Person], used: OptimisticRollup, sequencer_url: str, tmp_path: Path
 ) -> None:
     alice, bob = person(1), person(2)
-    client = SequencerClient(service, 31337, rollup.address)
+    client = SequencerClient(sequencer_url, 31337, used.address)
 
     # In.
     assert "holds 1000 USDC on L1" in alice("faucet", "1000")
@@ -138,9 +138,11 @@ def test_the_whole_story(
         ("price", "24000000", "the offer is not signed by"),
         ("content", "0x" + "18" * 32, "is not what the offer says any more"),
         ("expiry", 1, "the offer expired at 1970-01-01 00:00:01 UTC"),
-        ("chainId", 5, f"the offer is for rollup {rollup.address} on chain 5"),
+        ("chainId", 5, f"the offer is for rollup {used.address} on chain 5"),
         ("signature", "0x12", "the signature has 1 bytes, not 64"),
         ("seller", "alice", "seller: "),
+        ("token", 2**16, "token 65536 has more than 16 bits"),
+        ("expiry", 10**12, "expiry 1000000000000 has more than 32 bits"),
     ):
         forged = tmp_path / "forged.json"
         forged.write_text(json.dumps(json.loads(offer.read_text()) | {field: value}))
@@ -161,9 +163,9 @@ def test_the_whole_story(
     assert "withdrawal 0 of 70.000001 USDC is in batch " in early
     assert "which is not final before " in early
     assert "queued: transaction" in bob("force-withdraw", "3", url="http://127.0.0.1:9")
-    until(lambda: rollup.view("queueCursor") == rollup.view("queueTail"))
+    until(lambda: used.view("queueCursor") == used.view("queueTail"))
     anvil.warp(CHALLENGE_PERIOD + 1)
-    until(lambda: rollup.view("confirmedBatchId") == rollup.view("currentBatchId"))
+    until(lambda: used.view("confirmedBatchId") == used.view("currentBatchId"))
     assert "confirmed in batch " in bob("status", found(withdrawn, "operation"))
     database = tmp_path / "claims.sqlite"
     read = ["--database", str(database)]
@@ -171,7 +173,7 @@ def test_the_whole_story(
     assert "withdrawal 0 of 70.000001 USDC credited" in claimed
     assert "withdrawal 1 of 4.999999 USDC credited" in claimed
     assert "claimed 75 USDC: transaction 0x" in claimed
-    assert rollup.token_view(1, "balanceOf", signer(2).address) == 75 * 10**6
+    assert used.token_view(1, "balanceOf", signer(2).address) == 75 * 10**6
     again = bob("claim", "--token", "USDC", *read, code=1)
     assert "no USDC is left to claim: withdrawal 0, 1 was already claimed and paid out" in again
 
@@ -220,10 +222,12 @@ def test_mistakes(anvil: Anvil, person: Callable[[int], Person], tmp_path: Path)
     assert "or say --new-account" in alice("deposit", "1", url="http://127.0.0.1:9", code=2)
 
 
-def test_another_chain_or_rollup(anvil: Anvil, network: list[str], file: Path, service: str, tmp_path: Path) -> None:
+def test_another_chain_or_rollup(
+    anvil: Anvil, network: list[str], file: Path, sequencer_url: str, tmp_path: Path
+) -> None:
     elsewhere = tmp_path / "elsewhere.json"
     elsewhere.write_text(json.dumps(json.loads(file.read_text()) | {"chain_id": 5}))
-    options = [*network, "--account", "1", "--sequencer", service]
+    options = [*network, "--account", "1", "--sequencer", sequencer_url]
     shown = run("wallet", "--rollup", "optimistic", "key", *options, "--deployment", str(elsewhere), code=1)
     assert "the deployment is on chain 5" in shown
     other = tmp_path / "other.json"
