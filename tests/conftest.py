@@ -23,14 +23,13 @@ SLOT = 12
 
 
 @pytest.fixture(scope="session", autouse=True)
-def network_settings() -> None:
-    """Ape validates its settings of the network four times for each transaction, until somebody has looked at them."""
+def apes_chain(pytestconfig: pytest.Config) -> None:
+    """Prepares Ape's chain, where there is one: not with `-p no:ape_test`."""
+    if not pytestconfig.pluginmanager.has_plugin("ape_test"):
+        return
+    # Ape validates its settings of the network four times for each transaction, until somebody has looked at them.
     assert ape.config.ethereum.local.default_provider == "foundry"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def slots() -> None:
-    """Block times do not depend on how fast the machine is; a fast one would put a whole test into one second."""
+    # Block times do not depend on how fast the machine is; a fast one would put a whole test into one second.
     ape.chain.provider.make_request("anvil_setBlockTimestampInterval", [SLOT])
 
 
