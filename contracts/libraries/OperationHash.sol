@@ -29,13 +29,13 @@ library OperationHash {
         "MintNFT(uint32 account,bytes32 content,uint16 token,uint256 fee,uint32 nonce,uint32 expiry)"
     );
     bytes32 private constant _TRANSFER_NFT = keccak256(
-        "TransferNFT(uint32 nft,address to,bytes32 content,uint32 account,uint16 token,uint256 fee,uint32 nonce,uint32 expiry)"
+        "TransferNFT(uint32 nft,address to,bytes32 content,address creator,uint32 account,uint16 token,uint256 fee,uint32 nonce,uint32 expiry)"
     );
     bytes32 private constant _PURCHASE_NFT = keccak256(
-        "PurchaseNFT(uint32 nft,bytes32 content,address seller,uint32 account,uint32 sellerAccount,uint16 token,uint256 price,uint256 fee,uint32 nonce,uint32 expiry)"
+        "PurchaseNFT(uint32 nft,bytes32 content,address creator,address seller,uint32 account,uint32 sellerAccount,uint16 token,uint256 price,uint256 fee,uint32 nonce,uint32 expiry)"
     );
     bytes32 private constant _SELL_NFT = keccak256(
-        "SellNFT(uint32 nft,bytes32 content,uint32 sellerAccount,uint16 token,uint256 price,uint32 nonce,uint32 expiry)"
+        "SellNFT(uint32 nft,bytes32 content,address creator,uint32 sellerAccount,uint16 token,uint256 price,uint32 nonce,uint32 expiry)"
     );
 
     function transfer(
@@ -184,18 +184,20 @@ library OperationHash {
         uint256 nft,
         address to,
         bytes32 content,
+        address creator,
         uint256 account,
         uint256 token,
         uint256 fee,
         uint256 nonce,
         uint256 expiry
     ) internal pure returns (bytes32) {
-        return keccak256(abi.encode(_TRANSFER_NFT, nft, to, content, account, token, fee, nonce, expiry));
+        return keccak256(abi.encode(_TRANSFER_NFT, nft, to, content, creator, account, token, fee, nonce, expiry));
     }
 
     function purchaseNFT(
         uint256 nft,
         bytes32 content,
+        address creator,
         address seller,
         uint256 account,
         uint256 sellerAccount,
@@ -206,19 +208,33 @@ library OperationHash {
         uint256 expiry
     ) internal pure returns (bytes32) {
         return keccak256(
-            abi.encode(_PURCHASE_NFT, nft, content, seller, account, sellerAccount, token, price, fee, nonce, expiry)
+            abi.encode(
+                _PURCHASE_NFT,
+                nft,
+                content,
+                creator,
+                seller,
+                account,
+                sellerAccount,
+                token,
+                price,
+                fee,
+                nonce,
+                expiry
+            )
         );
     }
 
     function sellNFT(
         uint256 nft,
         bytes32 content,
+        address creator,
         uint256 sellerAccount,
         uint256 token,
         uint256 price,
         uint256 nonce,
         uint256 expiry
     ) internal pure returns (bytes32) {
-        return keccak256(abi.encode(_SELL_NFT, nft, content, sellerAccount, token, price, nonce, expiry));
+        return keccak256(abi.encode(_SELL_NFT, nft, content, creator, sellerAccount, token, price, nonce, expiry));
     }
 }

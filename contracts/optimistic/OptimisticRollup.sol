@@ -142,8 +142,9 @@ contract OptimisticRollup is IOptimisticRollup, Custody {
         _checkTime(config.rewardDelay);
         // Otherwise a batch could be accepted whose time lets anyone freeze at once.
         _checkFreezeDeadline(config.maxBatchAge);
-        // Otherwise a dispute late in the period, which makes an old batch the tip again, would let anyone freeze at once.
-        _checkFreezeDeadline(config.challengePeriod);
+        // Otherwise a dispute late in the period, which makes an old batch the tip again and puts back what the bad one
+        // took from the queue in time, would let anyone freeze at once.
+        _checkFreezeDeadline(config.challengePeriod + config.inclusionDeadline);
 
         stateTransition = stateTransition_;
         cellVerifier = cellVerifier_;

@@ -462,7 +462,7 @@ contract StateTransition is IStateTransition {
         }
         _put(run, Records.hashAccount(account.owner, account.token, account.nonce, account.balance - run.fee));
         bytes32 structHash = OperationHash.transferNFT(
-            nftIndex, to, nft.content, accountIndex, account.token, run.fee, nft.nonce, run.expiry
+            nftIndex, to, nft.content, nft.creator, accountIndex, account.token, run.fee, nft.nonce, run.expiry
         );
         return _isSigned(run, run.signature, structHash, nft.owner);
     }
@@ -483,6 +483,7 @@ contract StateTransition is IStateTransition {
         bytes32 structHash = OperationHash.purchaseNFT(
             nftIndex,
             nft.content,
+            nft.creator,
             nft.owner,
             account,
             sellerAccount,
@@ -494,7 +495,7 @@ contract StateTransition is IStateTransition {
         );
         if (!_isSigned(run, run.signature, structHash, buyer.owner)) return false;
         structHash = OperationHash.sellNFT(
-            nftIndex, nft.content, sellerAccount, buyer.token, price, nft.nonce, run.expiry
+            nftIndex, nft.content, nft.creator, sellerAccount, buyer.token, price, nft.nonce, run.expiry
         );
         return _isSigned(run, run.signature + _SIGNATURE, structHash, nft.owner);
     }

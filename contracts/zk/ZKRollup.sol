@@ -57,6 +57,9 @@ contract ZKRollup is IZKRollup, Custody {
     /// @inheritdoc IZKRollup
     IBatchVerifier public immutable verifier;
 
+    /// @dev How many segments the queue entries of a quota may fill: 59,000 gas each, and 26,000 an entry that pays out.
+    uint256 private constant _MAX_QUOTA_SEGMENTS = 128;
+
     /// @inheritdoc IZKRollup
     IPoseidon4 public immutable hasher;
 
@@ -121,6 +124,9 @@ contract ZKRollup is IZKRollup, Custody {
         _operations = verifier_.operations();
         _tokens = verifier_.tokens();
         _levels = levels;
+        // Otherwise a batch of the quota may not fit in a transaction, and the rollup stops once so many are overdue.
+        uint256 maxQuota = _MAX_QUOTA_SEGMENTS * _operations;
+        if (config.queueQuota > maxQuota) revert InvalidQuota(config.queueQuota, maxQuota);
         _transferSize = 2 * ((2 * levels + 7) / 8) + 6;
         _capacity = 4 ** levels;
         _chainId = block.chainid;

@@ -27,7 +27,7 @@ class OptimisticConfig:
 
     Raises DeploymentError for what the contract's constructor refuses: times of 2³² seconds or more, or negative ones,
     a batch age or challenge period of zero, a quota that is not between 1 and 256, levels that are not between 1 and
-    32, no stake, a freeze deadline below the inclusion deadline, the batch age or the challenge period.
+    32, no stake, a freeze deadline below the batch age or below challenge period and inclusion deadline together.
     """
 
     levels: int = DEFAULT_LEVELS
@@ -41,7 +41,7 @@ class OptimisticConfig:
     minimum_stake: int = 10**18
 
     def __post_init__(self) -> None:
-        shortest = max(self.inclusion_deadline, self.max_batch_age, self.challenge_period)
+        shortest = max(self.max_batch_age, self.challenge_period + self.inclusion_deadline)
         for name, low, high in (
             ("levels", 1, MAX_LEVELS),
             ("inclusion_deadline", 0, MAX_TIME),

@@ -142,6 +142,7 @@ class TransferNFTMessage(Message):
     nft: Uint32
     to: Address
     content: Bytes32
+    creator: Address
     account: Uint32
     token: Uint16
     fee: Uint256
@@ -154,6 +155,7 @@ class PurchaseNFTMessage(Message):
     NAME: ClassVar = "PurchaseNFT"
     nft: Uint32
     content: Bytes32
+    creator: Address
     seller: Address
     account: Uint32
     seller_account: Uint32
@@ -169,6 +171,7 @@ class SellNFTMessage(Message):
     NAME: ClassVar = "SellNFT"
     nft: Uint32
     content: Bytes32
+    creator: Address
     seller_account: Uint32
     token: Uint16
     price: Uint256
@@ -266,13 +269,16 @@ def mint_nft_message(op: MintNFT, account: Account) -> MintNFTMessage:
 
 
 def transfer_nft_message(op: TransferNFT, nft: NFT, account: Account) -> TransferNFTMessage:
-    return TransferNFTMessage(op.nft, op.to, nft.content, op.account, account.token, op.fee, nft.nonce, op.expiry)
+    return TransferNFTMessage(
+        op.nft, op.to, nft.content, nft.creator, op.account, account.token, op.fee, nft.nonce, op.expiry
+    )
 
 
 def purchase_nft_message(op: PurchaseNFT, nft: NFT, account: Account) -> PurchaseNFTMessage:
     return PurchaseNFTMessage(
         op.nft,
         nft.content,
+        nft.creator,
         nft.owner,
         op.account,
         op.seller_account,
@@ -285,7 +291,9 @@ def purchase_nft_message(op: PurchaseNFT, nft: NFT, account: Account) -> Purchas
 
 
 def sell_nft_message(op: PurchaseNFT, nft: NFT, account: Account) -> SellNFTMessage:
-    return SellNFTMessage(op.nft, nft.content, op.seller_account, account.token, op.price, nft.nonce, op.expiry)
+    return SellNFTMessage(
+        op.nft, nft.content, nft.creator, op.seller_account, account.token, op.price, nft.nonce, op.expiry
+    )
 
 
 # -------------------------------------------------------------------- making signatures
