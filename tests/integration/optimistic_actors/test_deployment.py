@@ -84,7 +84,7 @@ def test_what_is_not_on_the_chain(world: OptimisticWorld) -> None:
         ("reward_delay", 2**32),
         ("minimum_stake", 0),
         ("queue_quota", 257),
-        ("freeze_deadline", 7 * 24 * 3600 - 1),
+        ("freeze_deadline", 8 * 24 * 3600 - 1),
     ],
 )
 def test_settings_that_the_contract_refuses(name: str, value: int) -> None:

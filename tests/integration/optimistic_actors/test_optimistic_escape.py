@@ -151,16 +151,19 @@ def test_who_freezes_gets_withdrawals_that_became_final_by_that(stuck: Optimisti
 
 
 def test_what_is_pending_is_void(stuck: OptimisticWorld, anvil: Anvil, tmp_path: Path) -> None:
-    """With deadlines of the same length a batch can still be disputed when the rollup is frozen: owners escape from the
-    state before it."""
-    world = OptimisticWorld.create(anvil, tmp_path, freeze_deadline=7 * DAY, challenge_period=7 * DAY)
+    """With deadlines of the same length, and a queue that is longer than the quota, a batch can still be disputed when
+    the rollup is frozen: owners escape from the state before it."""
+    world = OptimisticWorld.create(
+        anvil, tmp_path, freeze_deadline=7 * DAY, challenge_period=7 * DAY, inclusion_deadline=0, queue_quota=1
+    )
     world.deposit(world.alice, 100 * UNIT)
     world.alice.account = 1
     world.post(world.make(queue=1))
     anvil.warp(7 * DAY + 1)
     confirm(world, 1)
-    world.force(world.bob, 1)
-    late = world.make(world.withdrawal(world.alice, 40 * UNIT, records_of(world)))
+    for _ in range(2):
+        world.force(world.bob, 1)
+    late = world.make(world.withdrawal(world.alice, 40 * UNIT, records_of(world)), queue=1)
     anvil.warp(3600)
     world.post(late)
     anvil.warp(7 * DAY - 1800)

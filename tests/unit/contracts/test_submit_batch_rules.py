@@ -605,6 +605,18 @@ def test_deployment_refuses_settings_that_cannot_work(project, deployer, registr
     deployer.deploy(project.ZKRollup, registry, verifier, hasher, operator, (DAY, QUOTA, 0, DAY, DAY))
 
 
+def test_quota_fits_in_a_transaction(project, deployer, registry, hasher, operator, trapdoor):
+    """256 entries in 128 segments do (about 14M gas); circuits that take one entry at a time allow 128 of them."""
+    one_by_one = deployer.deploy(project.BatchVerifier, trapdoor.key(), Sizes(operations=1).astuple())
+    for quota, refused in ((129, True), (128, False)):
+        config = (DAY, quota, PRIORITY_TIMEOUT, MAX_BATCH_AGE, FREEZE_DEADLINE)
+        if refused:
+            with reverts(project.ZKRollup.InvalidQuota, quota=quota, max=128):
+                deployer.deploy(project.ZKRollup, registry, one_by_one, hasher, operator, config)
+        else:
+            deployer.deploy(project.ZKRollup, registry, one_by_one, hasher, operator, config)
+
+
 def test_attack_settings_so_large_that_sums_overflow(
     project, deployer, registry, verifier, hasher, operator, alice, trapdoor, sizes, chain
 ):

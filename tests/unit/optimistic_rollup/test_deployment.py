@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.optimistic import NO_KEY, STAKE, Config, Rollup
+from tests.support.optimistic import DAY, HOUR, NO_KEY, STAKE, Config, Rollup
 from tests.support.reverts import reverts
 
 ZERO = "0x" + "00" * 20
 LONG = 2**32
 LONGEST = LONG - 1
-LARGEST = Config(32, LONGEST, 256, LONGEST, LONGEST, LONGEST, LONGEST, LONGEST, 2**256 - 1)
+LARGEST = Config(32, DAY, 256, LONGEST, LONGEST, LONGEST, LONGEST - DAY, LONGEST, 2**256 - 1)
 SMALLEST = Config(1, 0, 1, 1, 0, 1, 1, 0, 1)
 
 
@@ -61,11 +61,38 @@ def test_refuses_a_time(project, deployer, registry, parts, name):
             Rollup.deploy(project, deployer, registry, parts, config=replace(LARGEST, **{name: time}))
 
 
-@pytest.mark.parametrize("name", ["inclusion_deadline", "max_batch_age", "challenge_period"])
-def test_refuses_a_freeze_deadline_below_another_time(project, deployer, registry, parts, name):
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("inclusion_deadline", Config.freeze_deadline - Config.challenge_period),
+        ("max_batch_age", Config.freeze_deadline),
+        ("challenge_period", Config.freeze_deadline - Config.inclusion_deadline),
+    ],
+)
+def test_refuses_a_freeze_deadline_below_other_times(project, deployer, registry, parts, name, most):
+    """Challenge period and inclusion deadline together: a bad batch can take the queue's head as late as may be, and
+    fall in its last second."""
     deadline = Config.freeze_deadline
     with reverts(project.OptimisticRollup.FreezeDeadlineTooShort, freezeDeadline=deadline, minimum=deadline + 1):
-        Rollup.deploy(project, deployer, registry, parts, config=replace(Config(), **{name: deadline + 1}))
+        Rollup.deploy(project, deployer, registry, parts, config=replace(Config(), **{name: most + 1}))
+    Rollup.deploy(project, deployer, registry, parts, config=replace(Config(), **{name: most}))
+
+
+def test_attack_freeze_by_a_late_dispute(project, deployer, registry, parts, sequencer, alice, prover):
+    """With the shortest deadline that is taken: the head, served in time by a batch that falls in its last second, is
+    still young enough."""
+    config = Config(freeze_deadline=Config.challenge_period + Config.inclusion_deadline)
+    rollup = Rollup.deploy(project, deployer, registry, parts, config=config)
+    rollup.bond(sequencer)
+    rollup.deposit(alice, 0, 1)
+    arrival = rollup.now
+    rollup.mine(arrival + config.inclusion_deadline - HOUR // 60)
+    wrong = rollup.post(rollup.make(queue=1).with_(state_root=b"\x01" * 32), sequencer)
+    rollup.at(wrong.end)
+    rollup.prove(wrong, prover)
+    genesis = rollup.posted[0].arguments
+    with reverts(rollup.contract.FreezeTooEarly, until=arrival + config.freeze_deadline):
+        rollup.call("freeze", genesis, genesis)
 
 
 @pytest.mark.parametrize("config", [Config(), SMALLEST, LARGEST], ids=["default", "smallest", "largest"])
@@ -99,7 +126,7 @@ def test_attack_settings_so_large_that_sums_overflow(
     right = rollup.post(rollup.make(queue=1), sequencer)
     wrong = rollup.post(rollup.make().with_(state_root=b"\x01" * 32), sequencer)
     rollup.force_withdraw(alice, 1)
-    with reverts(c.ChallengePeriodRunning, end=right.header.timestamp + LONGEST):
+    with reverts(c.ChallengePeriodRunning, end=right.header.timestamp + LONGEST - DAY):
         rollup.call("confirmBatch", right.id, right.arguments)
     with reverts(c.FreezeTooEarly, until=rollup.now + LONGEST):
         rollup.call("freeze", rollup.posted[0].arguments, right.arguments)

@@ -135,7 +135,7 @@ def test_attack_freeze_on_another_header(rollup):
 def test_pending_batches_are_void(project, deployer, registry, parts, sequencer, alice, bob, mallory):
     """The tip's time is what its operations expire by, up to `maxBatchAge` before its submission: in this gap the
     deadline passes while the batch can still be disputed. Deposits are refunded."""
-    config = Config(freeze_deadline=7 * DAY, max_batch_age=HOUR)
+    config = Config(inclusion_deadline=0, queue_quota=1, freeze_deadline=7 * DAY, max_batch_age=HOUR)
     rollup = Rollup.deploy(project, deployer, registry, parts, config=config)
     rollup.bond(sequencer)
     rollup.deposit(alice, 0, 100)
@@ -180,7 +180,8 @@ def test_attack_a_dispute_after_the_freeze_moves_no_money_of_users(
     project, deployer, registry, parts, sequencer, alice, mallory, prover
 ):
     """A wrong batch that was pending costs its bond, and the final state stays what it is."""
-    rollup = Rollup.deploy(project, deployer, registry, parts, config=Config(freeze_deadline=7 * DAY))
+    config = Config(inclusion_deadline=0, queue_quota=1, freeze_deadline=7 * DAY)
+    rollup = Rollup.deploy(project, deployer, registry, parts, config=config)
     rollup.bond(sequencer)
     rollup.deposit(alice, 0, 100)
     rollup.deposit(alice, 0, 50)

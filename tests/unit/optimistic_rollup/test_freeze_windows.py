@@ -13,8 +13,9 @@ WEEK = 7 * DAY
 
 @pytest.fixture
 def tight(project, deployer, registry, parts, sequencer, alice) -> Rollup:
-    """Deadline and challenge period are a week, the quota is 1. Five deposits of Alice's wait."""
-    rollup = Rollup.deploy(project, deployer, registry, parts, config=Config(freeze_deadline=WEEK, queue_quota=1))
+    """Deadline and challenge period are a week; the quota is 1, entries are late at once. Five deposits wait."""
+    config = Config(inclusion_deadline=0, freeze_deadline=WEEK, queue_quota=1)
+    rollup = Rollup.deploy(project, deployer, registry, parts, config=config)
     rollup.bond(sequencer)
     for amount in range(1, 6):
         rollup.deposit(alice, 0, amount)
@@ -84,7 +85,7 @@ def test_attack_time_freeze_right_after_a_late_dispute(
 ):
     """In its last second the wrong batch falls. The entry that it took is the head again, and the tip its parent: what
     decides is when that entry came, neither the time of the batch that fell nor the moment it did."""
-    config = Config(freeze_deadline=WEEK + HOUR)
+    config = Config(inclusion_deadline=HOUR, freeze_deadline=WEEK + HOUR)
     rollup = Rollup.deploy(project, deployer, registry, parts, config=config)
     rollup.bond(sequencer)
     c = rollup.contract

@@ -53,7 +53,7 @@ def hooked(project, deployer, registry, parts, sequencer, alice, mallory, prover
     config = Config(
         challenge_period=HOUR,
         reward_delay=HOUR,
-        freeze_deadline=HOUR,
+        freeze_deadline=2 * HOUR,
         inclusion_deadline=HOUR,
         max_batch_age=HOUR,
     )
