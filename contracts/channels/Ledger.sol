@@ -48,7 +48,6 @@ abstract contract Ledger is ILedger, ReentrancyGuardTransient {
     function _take(address token, uint256 amount) internal returns (uint256 arrived) {
         uint256 expected = token == address(0) ? amount : 0;
         if (msg.value != expected) revert WrongValue(msg.value, expected);
-        if (token != address(0)) _checkCode(token);
 
         arrived = token == address(0) ? amount : Tokens.take(token, amount);
         if (arrived == 0) revert EmptyDeposit(token);
@@ -57,7 +56,6 @@ abstract contract Ledger is ILedger, ReentrancyGuardTransient {
     /// @dev Uses a permit of the caller's. If it fails, `_take` finds out whether it was needed.
     function _permit(address token, uint256 amount, uint256 deadline, uint8 v, bytes32 r, bytes32 s) internal {
         if (token == address(0)) revert PermitOfEther();
-        _checkCode(token);
         Tokens.permit(token, amount, deadline, v, r, s);
     }
 
@@ -66,10 +64,5 @@ abstract contract Ledger is ILedger, ReentrancyGuardTransient {
         // Written so that a token which reports any amount at all cannot overflow the sum.
         if (arrived > type(uint128).max - deposited) revert TotalTooLarge(deposited, arrived);
         return uint128(deposited + arrived);
-    }
-
-    /// @dev Solidity's own check of this has no reason, and `try` does not catch it.
-    function _checkCode(address token) private view {
-        if (token.code.length == 0) revert NotAContract(token);
     }
 }

@@ -81,7 +81,7 @@ interface ICustody {
     error TransferFailed();
 
     /// @notice The token could not be taken from the caller: no allowance, no balance, or its refusal. (Solady's
-    /// error.)
+    /// error.) A token whose code is gone: `Tokens.NotAContract`.
     error TransferFromFailed();
 
     /// @notice The inclusion quota is not between 1 and `max`: zero would let operators ignore the queue, and a batch of

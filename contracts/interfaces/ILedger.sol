@@ -6,15 +6,13 @@ pragma solidity 0.8.37;
 /// @dev What is assumed of a token is what `ICustody` assumes. One that breaks it leaves its *own* holders with claims
 /// that cannot be paid in full; no other token is touched.
 /// @dev Tokens sent here by a plain transfer, and ETH forced in, are credited to nobody and cannot be got out.
+/// @dev Deposits of a token without code revert with `Tokens.NotAContract`.
 interface ILedger {
     /// @notice All that an account was owed in a token left for the account.
     event Settled(address indexed account, address indexed token, uint256 amount);
 
     /// @notice The ETH sent is not the ETH to deposit (0 when the deposit is of a token).
     error WrongValue(uint256 sent, uint256 expected);
-
-    /// @notice There is no token at this address.
-    error NotAContract(address token);
 
     /// @notice Nothing arrived, so there is nothing to deposit.
     error EmptyDeposit(address token);

@@ -119,9 +119,9 @@ def test_token_that_loses_its_code_hurts_its_own_holders_only(
         return custody.queueTail(), custody.held(number), custody.payouts(bob, number), custody.held(usdc_id)
 
     assert held() == (2, 50, 20, 50)
-    with reverts():
+    with reverts(custody.NotAContract, token=token.address):
         custody.deposit(number, 5, alice, 0, KEY, sender=alice)
-    with reverts():
+    with reverts(custody.NotAContract, token=token.address):
         custody.depositWithPermit(number, 5, alice, 0, KEY, 0, 0, bytes(32), bytes(32), sender=alice)
     for claim in (
         lambda: custody.withdraw(number, bob, sender=bob),
