@@ -15,11 +15,10 @@ WEEK = 7 * 24 * HOUR
 def test_attack_a_fraud_proof_after_the_freeze_stops_no_node(anvil: Anvil, tmp_path) -> None:
     """A wrong batch is pending at the freeze, and void; the contract still takes the proof, for the reward."""
     snapshot = anvil.snapshot()
-    world = OptimisticWorld.create(anvil, tmp_path, freeze_deadline=WEEK, inclusion_deadline=0, queue_quota=1)
+    world = OptimisticWorld.create(anvil, tmp_path, freeze_deadline=WEEK)
     world.open_accounts()
-    for _ in range(2):
-        world.deposit(world.alice, 1)
-    early = world.make(queue=1)
+    world.deposit(world.alice, 1)
+    early = world.make(queue=0)
     anvil.warp(HOUR)
     world.post(early.with_(state_root=b"\x11" * 32))
 
