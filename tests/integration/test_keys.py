@@ -22,7 +22,6 @@ from layer2.crypto.field import R
 from layer2.toolchain import find_program
 from layer2.zk import build as building
 from layer2.zk.build import (
-    BUILD,
     DEFAULT_CIRCUITS,
     DEV_SETUP,
     GENERATED,
@@ -407,7 +406,7 @@ def test_a_circuit_that_is_not_built_is_named_with_the_command(tmp_path: Path) -
 
 def test_the_default_circuits_fit_a_domain_of_2_to_the_17() -> None:
     for params in (DEFAULT_CIRCUITS.transfers, DEFAULT_CIRCUITS.operations):
-        header = sections(BUILD / params.name / "circuit.zkey")[2]
+        header = sections(Artifacts.of(params).zkey)[2]
         assert struct.unpack_from("<I", header, 80) == (1 << 17,)
 
 
@@ -419,7 +418,7 @@ def test_committed_verifiers_accept_exactly_what_is_proven(kind: str, project, a
     """Their keys' secrets are public, so a proof of any statement can be made: of one nobody could prove honestly."""
     keys = VerifyingKeys.from_json(GENERATED / "verifying_keys.json")
     ic = getattr(keys, kind).ic
-    r1cs = BUILD / getattr(DEFAULT_CIRCUITS, kind).name / "circuit.r1cs"
+    r1cs = Artifacts.of(getattr(DEFAULT_CIRCUITS, kind)).r1cs
     public = [int.from_bytes(keccak(text=f"{kind} {name}")) % R for name in ("z", "D", "y")]
     proof = _forge(ic, r1cs, public)
     verifier = accounts[0].deploy(getattr(project, f"{kind.capitalize()}Verifier"))

@@ -40,6 +40,9 @@ from tests.circuits.harness import without_checks
 
 Q = 21888242871839275222246405745257275088696311157297823662689037894645226208583
 
+# Whoever has no circuits is told so, test by test.
+pytestmark = pytest.mark.usefixtures("transfers_files", "operations_files")
+
 
 def script(path: Path, body: str) -> str:
     """A program with rapidsnark's arguments: zkey, wtns, proof.json, public.json."""
