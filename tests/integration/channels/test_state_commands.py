@@ -92,12 +92,12 @@ class User:
 
 
 @pytest.fixture
-def alice(common: list[str], tmp_path: Path) -> User:
+def ann(common: list[str], tmp_path: Path) -> User:
     return User(1, common, tmp_path)
 
 
 @pytest.fixture
-def bob(common: list[str], tmp_path: Path) -> User:
+def ben(common: list[str], tmp_path: Path) -> User:
     return User(2, common, tmp_path)
 
 
@@ -130,166 +130,166 @@ def test_help() -> None:
         assert len(shown.output.splitlines()) > 4
 
 
-def test_from_opening_to_the_payout(anvil: Anvil, channels: Channels, alice: User, bob: User) -> None:
-    before = [anvil.chain.balance(one.address) for one in (alice, bob)]
-    key = opened(alice, bob)
-    bob.run("deposit", key, "0.5")
-    said = alice.run("status", key)
+def test_from_opening_to_the_payout(anvil: Anvil, channels: Channels, ann: User, ben: User) -> None:
+    before = [anvil.chain.balance(one.address) for one in (ann, ben)]
+    key = opened(ann, ben)
+    ben.run("deposit", key, "0.5")
+    said = ann.run("status", key)
     assert "deposited 1 ETH by you, 0.5 ETH by the other" in said
     assert "version   0 is signed by both" in said
-    carry(alice.write("pay", key, "0.3"), bob, alice)
-    said = carry(bob.write("pay", key, "0.1"), alice, bob)
+    carry(ann.write("pay", key, "0.3"), ben, ann)
+    said = carry(ben.write("pay", key, "0.1"), ann, ben)
     assert "version   2 is signed by both" in said
     assert "balance   0.8 ETH yours, 0.7 ETH the other's" in said
-    assert "balance   0.7 ETH yours, 0.8 ETH the other's" in bob.run("status", key)
-    message = alice.write("close", key)
-    assert "final     proposed, signed by nobody yet" in alice.run("status")
-    assert "closed    with version 3: 0.7 ETH to you, 0.8 ETH to the other" in carry(message, bob, alice)
-    for one, got in ((alice, "0.8 ETH to you, 0.7 ETH to the other"), (bob, "0.7 ETH to you, 0.8 ETH to the other")):
+    assert "balance   0.7 ETH yours, 0.8 ETH the other's" in ben.run("status", key)
+    message = ann.write("close", key)
+    assert "final     proposed, signed by nobody yet" in ann.run("status")
+    assert "closed    with version 3: 0.7 ETH to you, 0.8 ETH to the other" in carry(message, ben, ann)
+    for one, got in ((ann, "0.8 ETH to you, 0.7 ETH to the other"), (ben, "0.7 ETH to you, 0.8 ETH to the other")):
         said = one.run("close", key)
         assert f"closed    with version 3: {got}" in said
         assert one.owes_to(channels) == 0
-    after = [anvil.chain.balance(one.address) for one in (alice, bob)]
+    after = [anvil.chain.balance(one.address) for one in (ann, ben)]
     for had, has, change in zip(before, after, (-0.2, 0.2), strict=True):
         assert abs(has - had - change * ETHER) < 0.01 * ETHER
-    assert "is closed on L1" in alice.run("pay", key, "0.1", code=1)
+    assert "is closed on L1" in ann.run("pay", key, "0.1", code=1)
 
 
 def test_watched_with_the_exported_state(
-    anvil: Anvil, channels: Channels, common: list[str], alice: User, bob: User
+    anvil: Anvil, channels: Channels, common: list[str], ann: User, ben: User
 ) -> None:
     """Bob puts an old copy of his database in place, and closes with that; a watchtower has what Alice exported."""
-    key = opened(alice, bob)
-    assert "is signed by both yet" in alice.run("export", key, code=1)
-    carry(alice.write("pay", key, "0.5"), bob, alice)
-    old = (bob.folder / "2.sqlite").read_bytes()
-    carry(alice.write("pay", key, "0.1"), bob, alice)
-    carry(bob.write("pay", key, "0.4"), alice, bob)
-    exported = alice.file("state")
-    assert "version 3 written" in alice.run("export", key, "--output", str(exported))
-    assert json.loads(alice.run("export", key)) == json.loads(exported.read_text())
+    key = opened(ann, ben)
+    assert "is signed by both yet" in ann.run("export", key, code=1)
+    carry(ann.write("pay", key, "0.5"), ben, ann)
+    old = (ben.folder / "2.sqlite").read_bytes()
+    carry(ann.write("pay", key, "0.1"), ben, ann)
+    carry(ben.write("pay", key, "0.4"), ann, ben)
+    exported = ann.file("state")
+    assert "version 3 written" in ann.run("export", key, "--output", str(exported))
+    assert json.loads(ann.run("export", key)) == json.loads(exported.read_text())
     assert SignedState.from_json(json.loads(exported.read_text())).state.version == 3
-    (bob.folder / "2.sqlite").write_bytes(old)
-    said = bob.run("close", key, "--alone", code=1)
+    (ben.folder / "2.sqlite").write_bytes(old)
+    said = ben.run("close", key, "--alone", code=1)
     assert "start close (" in said
     assert "closing   by you, version 1 is on the table: to be answered until" in said
-    assert "is closing on L1: nothing more is signed" in bob.run("pay", key, "0.1", code=1)
-    tower = ["--account", "4", "--database", str(alice.folder / "tower.sqlite"), "--state", str(exported), "--once"]
+    assert "is closing on L1: nothing more is signed" in ben.run("pay", key, "0.1", code=1)
+    tower = ["--account", "4", "--database", str(ann.folder / "tower.sqlite"), "--state", str(exported), "--once"]
     said = commands.run("channel", "watch", *common, *tower)
     assert "keeping version 3" in said
     assert "challenge (" in said
-    assert "closing   by the other, version 3 is on the table" in alice.run("step")
+    assert "closing   by the other, version 3 is on the table" in ann.run("step")
     anvil.warp(HOUR + 1)
-    said = alice.run("step")
+    said = ann.run("step")
     assert "finish close (" in said
     assert "settle (" in said
-    said = alice.run("status", key)
-    assert f"closed    with version 3: 1 ETH to you, 0 ETH to the other; {bob.address} had published an old" in said
-    assert alice.owes_to(channels) == bob.owes_to(channels) == 0
+    said = ann.run("status", key)
+    assert f"closed    with version 3: 1 ETH to you, 0 ETH to the other; {ben.address} had published an old" in said
+    assert ann.owes_to(channels) == ben.owes_to(channels) == 0
 
 
-def test_answers_itself(anvil: Anvil, alice: User, bob: User) -> None:
+def test_answers_itself(anvil: Anvil, ann: User, ben: User) -> None:
     """Whatever Alice does next, the old state is answered first."""
-    key = opened(alice, bob)
-    carry(alice.write("pay", key, "0.5"), bob, alice)
-    old = (bob.folder / "2.sqlite").read_bytes()
-    carry(bob.write("pay", key, "0.2"), alice, bob)
-    (bob.folder / "2.sqlite").write_bytes(old)
-    bob.run("close", key, "--alone", code=1)
-    assert "challenge (" in alice.run("status", key)
+    key = opened(ann, ben)
+    carry(ann.write("pay", key, "0.5"), ben, ann)
+    old = (ben.folder / "2.sqlite").read_bytes()
+    carry(ben.write("pay", key, "0.2"), ann, ben)
+    (ben.folder / "2.sqlite").write_bytes(old)
+    ben.run("close", key, "--alone", code=1)
+    assert "challenge (" in ann.run("status", key)
     anvil.warp(HOUR + 1)
-    said = alice.run("close", key, "--alone")
+    said = ann.run("close", key, "--alone")
     assert "closed    with version 2: 0.7 ETH to you, 0.3 ETH to the other" in said
-    assert "settle (" in bob.run("step")
+    assert "settle (" in ben.run("step")
 
 
-def test_closes_alone(anvil: Anvil, alice: User, bob: User) -> None:
-    key = opened(alice, bob)
-    assert "--nothing-signed goes with --alone" in alice.run("close", key, "--nothing-signed", code=2)
-    assert "name the right --database, or say --nothing-signed" in alice.run("close", key, "--alone", code=1)
-    assert "start close (" in alice.run("close", key, "--alone", "--nothing-signed", code=1)
+def test_closes_alone(anvil: Anvil, ann: User, ben: User) -> None:
+    key = opened(ann, ben)
+    assert "--nothing-signed goes with --alone" in ann.run("close", key, "--nothing-signed", code=2)
+    assert "name the right --database, or say --nothing-signed" in ann.run("close", key, "--alone", code=1)
+    assert "start close (" in ann.run("close", key, "--alone", "--nothing-signed", code=1)
     anvil.warp(HOUR + 1)
-    assert "finish close (" in alice.run("step")
-    assert "closed    with version 0: 1 ETH to you, 0 ETH to the other" in alice.run("status", key)
+    assert "finish close (" in ann.run("step")
+    assert "closed    with version 0: 1 ETH to you, 0 ETH to the other" in ann.run("status", key)
 
 
-def test_lost_messages(alice: User, bob: User) -> None:
+def test_lost_messages(ann: User, ben: User) -> None:
     """Each of the three is lost once."""
-    key = opened(alice, bob)
-    assert "nothing was ever proposed or signed" in alice.run("resend", key, code=1)
-    proposal = alice.write("pay", key, "0.5")
-    assert "waiting   version 1 is proposed by you" in alice.run("status", key)
-    assert alice.write("resend", key).read_text() == proposal.read_text()
-    answer = bob.write("receive", str(proposal))
-    assert "waiting   version 1 is signed by you, not by the other" in bob.run("status", key)
-    assert bob.write("resend", key).read_text() == answer.read_text()
-    alice.write("receive", str(answer))
-    assert "there is nothing to answer" in bob.run("receive", str(alice.write("resend", key)))
-    for one in (alice, bob):
+    key = opened(ann, ben)
+    assert "nothing was ever proposed or signed" in ann.run("resend", key, code=1)
+    proposal = ann.write("pay", key, "0.5")
+    assert "waiting   version 1 is proposed by you" in ann.run("status", key)
+    assert ann.write("resend", key).read_text() == proposal.read_text()
+    answer = ben.write("receive", str(proposal))
+    assert "waiting   version 1 is signed by you, not by the other" in ben.run("status", key)
+    assert ben.write("resend", key).read_text() == answer.read_text()
+    ann.write("receive", str(answer))
+    assert "there is nothing to answer" in ben.run("receive", str(ann.write("resend", key)))
+    for one in (ann, ben):
         assert "version   1 is signed by both" in one.run("status", key)
 
 
-def test_conditional_payments_over_a_middle_party(common: list[str], tmp_path: Path, alice: User, bob: User) -> None:
+def test_conditional_payments_over_a_middle_party(common: list[str], tmp_path: Path, ann: User, ben: User) -> None:
     carol = User(3, common, tmp_path)
-    first, second = opened(alice, bob), opened(bob, carol)
+    first, second = opened(ann, ben), opened(ben, carol)
     hash_ = carol.run("secret", "0.2").strip()
     assert re.fullmatch(r"0x[0-9a-f]{64}", hash_)
-    carry(alice.write("pay", first, "0.21", "--if-secret", hash_), bob, alice)
-    carry(bob.write("forward", first, hash_, second, "--fee", "0.01"), carol, bob)
-    assert f"lock      0.21 ETH to you for {hash_}, until" in bob.run("status", first)
+    carry(ann.write("pay", first, "0.21", "--if-secret", hash_), ben, ann)
+    carry(ben.write("forward", first, hash_, second, "--fee", "0.01"), carol, ben)
+    assert f"lock      0.21 ETH to you for {hash_}, until" in ben.run("status", first)
     assert f"lock      0.2 ETH to you for {hash_}, until" in carol.run("status")
     assert "its secret is known here" in carol.run("status")
     assert "1 locks are open: settle them" in carol.run("close", second, code=1)
-    carry(carol.write("unlock", second, hash_), bob, carol)
-    carry(bob.write("unlock", first, hash_), alice, bob)
-    assert "balance   0.79 ETH yours, 0.21 ETH the other's" in alice.run("status", first)
+    carry(carol.write("unlock", second, hash_), ben, carol)
+    carry(ben.write("unlock", first, hash_), ann, ben)
+    assert "balance   0.79 ETH yours, 0.21 ETH the other's" in ann.run("status", first)
     assert "balance   0.2 ETH yours, 0.8 ETH the other's" in carol.run("status", second)
-    carry(alice.write("pay", first, "0.1", "--if-secret", "0x" + "11" * 32), bob, alice)
-    carry(bob.write("unlock", first, "0x" + "11" * 32, "--cancel"), alice, bob)
-    assert "balance   0.79 ETH yours" in alice.run("status", first)
+    carry(ann.write("pay", first, "0.1", "--if-secret", "0x" + "11" * 32), ben, ann)
+    carry(ben.write("unlock", first, "0x" + "11" * 32, "--cancel"), ann, ben)
+    assert "balance   0.79 ETH yours" in ann.run("status", first)
 
 
-def test_something_else_is_proposed(alice: User, bob: User) -> None:
-    key = opened(alice, bob)
-    alice.write("pay", key, "0.5")
-    alice.run("drop", key)
-    carry(alice.write("pay", key, "0.2"), bob, alice)
-    assert "balance   0.2 ETH yours, 0.8 ETH the other's" in bob.run("status", key)
+def test_something_else_is_proposed(ann: User, ben: User) -> None:
+    key = opened(ann, ben)
+    ann.write("pay", key, "0.5")
+    ann.run("drop", key)
+    carry(ann.write("pay", key, "0.2"), ben, ann)
+    assert "balance   0.2 ETH yours, 0.8 ETH the other's" in ben.run("status", key)
 
 
-def test_refusals(alice: User, bob: User) -> None:
+def test_refusals(ann: User, ben: User) -> None:
     """B proposes while A has proposed something: refused, which B is told when it takes the answer."""
-    key = opened(alice, bob)
-    carry(alice.write("pay", key, "0.5"), bob, alice)
-    from_alice, from_bob = alice.write("pay", key, "0.1"), bob.write("pay", key, "0.2")
-    answer = alice.file("answer")
-    said = alice.run("receive", str(from_bob), "--output", str(answer), code=1)
+    key = opened(ann, ben)
+    carry(ann.write("pay", key, "0.5"), ben, ann)
+    from_alice, from_bob = ann.write("pay", key, "0.1"), ben.write("pay", key, "0.2")
+    answer = ann.file("answer")
+    said = ann.run("receive", str(from_bob), "--output", str(answer), code=1)
     assert "refused (busy): this party has proposed something itself" in said
-    assert "refuses: this party has proposed something itself" in bob.run("receive", str(answer), code=1)
-    carry(from_alice, bob, alice)
-    assert "version   2 is signed by both" in bob.run("status", key)
+    assert "refuses: this party has proposed something itself" in ben.run("receive", str(answer), code=1)
+    carry(from_alice, ben, ann)
+    assert "version   2 is signed by both" in ben.run("status", key)
 
 
-def test_messages_over_pipes(alice: User, bob: User) -> None:
+def test_messages_over_pipes(ann: User, ben: User) -> None:
     """Standard output has nothing but the message."""
-    key = opened(alice, bob)
-    pay = ["state", "pay", *alice.options, key, "0.1"]
+    key = opened(ann, ben)
+    pay = ["state", "pay", *ann.options, key, "0.1"]
     command = [commands.APE, "run", "channel"]
     with subprocess.Popen([*command, *pay], cwd=PROJECT, stdout=subprocess.PIPE) as paying:
-        receive = [*command, "state", "receive", *bob.options, "-"]
+        receive = [*command, "state", "receive", *ben.options, "-"]
         done = subprocess.run(receive, cwd=PROJECT, stdin=paying.stdout, capture_output=True, text=True, check=False)
     assert (paying.returncode, done.returncode) == (0, 0), done.stderr
-    answer = bob.file("piped")
+    answer = ben.file("piped")
     answer.write_text(done.stdout)
     assert isinstance(message_from_json(done.stdout), Signature)
-    assert f"give the answer to {alice.address}" in done.stderr
-    carry(answer, alice, bob)
+    assert f"give the answer to {ann.address}" in done.stderr
+    carry(answer, ann, ben)
 
 
-def test_mistakes(common: list[str], file: Path, tmp_path: Path, alice: User, bob: User) -> None:
+def test_mistakes(common: list[str], file: Path, tmp_path: Path, ann: User, ben: User) -> None:
     carol = User(3, common, tmp_path)
-    key, none = opened(alice, bob), "0x" + "11" * 32
-    message = alice.write("pay", key, "0.1")
+    key, none = opened(ann, ben), "0x" + "11" * 32
+    message = ann.write("pay", key, "0.1")
     malformed, huge, binary, other = (tmp_path / name for name in ("malformed", "huge", "binary", "other"))
     malformed.write_text('{"kind": "proposal"}')
     huge.write_text(" " * 20_000)
@@ -299,38 +299,38 @@ def test_mistakes(common: list[str], file: Path, tmp_path: Path, alice: User, bo
     other.write_text(json.dumps(changed))
     away = ["--network", "ethereum:local:http://127.0.0.1:9", "--deployment", str(file)]
     cases = [
-        (alice, ["open", "0x12", "1"], 1, "'0x12' is not an address"),
-        (alice, ["open", bob.address, "much"], 1, "amount 'much' is not a number"),
+        (ann, ["open", "0x12", "1"], 1, "'0x12' is not an address"),
+        (ann, ["open", ben.address, "much"], 1, "amount 'much' is not a number"),
         (
-            alice,
-            ["open", bob.address, "1", "--challenge-period", "1"],
+            ann,
+            ["open", ben.address, "1", "--challenge-period", "1"],
             1,
             "challengePeriod 1 is not a number from 3600",
         ),
-        (alice, ["open", alice.address, "1"], 1, "have to be two"),
-        (alice, ["open", bob.address, "99999"], 1, "get more first"),
-        (alice, ["deposit", none, "1"], 1, "is no party of a channel 0x1111"),
-        (alice, ["pay", "0x12", "1"], 1, "channel id '0x12' is not 0x and 64 hex digits"),
-        (alice, ["pay", none, "1"], 1, "is no party of a channel 0x1111"),
-        (bob, ["pay", key, "0.1"], 1, "cannot be paid out of a balance of 0"),
-        (alice, ["pay", key, "0.2"], 1, "another proposal waits for an answer"),
-        (bob, ["pay", key, "1", "--if-secret", "0x12"], 1, "hash '0x12' is not 0x and 64 hex digits"),
-        (alice, ["pay", key, "0.2", "--if-secret", none, "--within", "0"], 1, "is past or too far ahead"),
-        (alice, ["pay", key, "0.1", "--output", str(tmp_path / "2.sqlite" / "x")], 1, "cannot be written"),
-        (alice, ["unlock", key, none], 1, "is not known"),
-        (alice, ["forward", key, none, key], 1, "no lock 0x1111"),
-        (alice, ["receive", str(tmp_path / "missing")], 2, "does not exist"),
-        (bob, ["receive", str(malformed)], 1, "a proposal has a state or a final state"),
-        (bob, ["receive", str(huge)], 1, "at most 16384 are read"),
-        (bob, ["receive", str(binary)], 1, "holds no message"),
-        (bob, ["receive", str(other)], 1, "refused (unknown_channel)"),
+        (ann, ["open", ann.address, "1"], 1, "have to be two"),
+        (ann, ["open", ben.address, "99999"], 1, "get more first"),
+        (ann, ["deposit", none, "1"], 1, "is no party of a channel 0x1111"),
+        (ann, ["pay", "0x12", "1"], 1, "channel id '0x12' is not 0x and 64 hex digits"),
+        (ann, ["pay", none, "1"], 1, "is no party of a channel 0x1111"),
+        (ben, ["pay", key, "0.1"], 1, "cannot be paid out of a balance of 0"),
+        (ann, ["pay", key, "0.2"], 1, "another proposal waits for an answer"),
+        (ben, ["pay", key, "1", "--if-secret", "0x12"], 1, "hash '0x12' is not 0x and 64 hex digits"),
+        (ann, ["pay", key, "0.2", "--if-secret", none, "--within", "0"], 1, "is past or too far ahead"),
+        (ann, ["pay", key, "0.1", "--output", str(tmp_path / "2.sqlite" / "x")], 1, "cannot be written"),
+        (ann, ["unlock", key, none], 1, "is not known"),
+        (ann, ["forward", key, none, key], 1, "no lock 0x1111"),
+        (ann, ["receive", str(tmp_path / "missing")], 2, "does not exist"),
+        (ben, ["receive", str(malformed)], 1, "a proposal has a state or a final state"),
+        (ben, ["receive", str(huge)], 1, "at most 16384 are read"),
+        (ben, ["receive", str(binary)], 1, "holds no message"),
+        (ben, ["receive", str(other)], 1, "refused (unknown_channel)"),
         (carol, ["receive", str(message)], 1, "refused (unknown_channel)"),
-        (bob, ["drop", key], 1, "there is nothing to withdraw"),
-        (alice, ["export", none], 1, "is no party of a channel 0x1111"),
-        (alice, ["close", none], 1, "is no party of a channel 0x1111"),
-        (alice, ["close", none, "--alone"], 1, "is no party of a channel 0x1111"),
-        (alice, ["close", key], 1, "an update is under way: finish it first"),
-        (alice, ["status", none], 1, "is no party of a channel 0x1111"),
+        (ben, ["drop", key], 1, "there is nothing to withdraw"),
+        (ann, ["export", none], 1, "is no party of a channel 0x1111"),
+        (ann, ["close", none], 1, "is no party of a channel 0x1111"),
+        (ann, ["close", none, "--alone"], 1, "is no party of a channel 0x1111"),
+        (ann, ["close", key], 1, "an update is under way: finish it first"),
+        (ann, ["status", none], 1, "is no party of a channel 0x1111"),
         (User(5, common, tmp_path), ["status"], 1, "is a party of no channel"),
         (User(1, away, tmp_path), ["status"], 1, "no node answers at http://127.0.0.1:9"),
     ]
@@ -338,10 +338,10 @@ def test_mistakes(common: list[str], file: Path, tmp_path: Path, alice: User, bo
         said = user.run(name, *arguments, code=code)
         assert wanted in said, (name, arguments, said)
         assert len([line for line in said.splitlines() if line.startswith("Error: ")]) <= 1
-    carry(message, bob, alice)
-    assert "refused (wrong_signature)" in bob.run("receive", str(_forged(alice, key)), code=1)
+    carry(message, ben, ann)
+    assert "refused (wrong_signature)" in ben.run("receive", str(_forged(ann, key)), code=1)
     for user, arguments, wanted in (
-        (bob, ["receive", str(malformed)], "a proposal has a state or a final state"),
+        (ben, ["receive", str(malformed)], "a proposal has a state or a final state"),
         (User(1, away, tmp_path), ["step"], "no node answers at http://127.0.0.1:9"),
     ):
         said = commands.run_process("channel", "state", arguments[0], *user.options, *arguments[1:], code=1)

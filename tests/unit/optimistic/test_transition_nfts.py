@@ -131,7 +131,7 @@ def test_the_same_content_twice_is_two_nfts():
 @pytest.mark.parametrize(("op", "index"), [(GIVE, ALICE_NFT), (BUY, BOB_NFT)])
 def test_attack_counterfeit_at_the_same_index(op, index):
     """After a rollback somebody else has minted the same content there: what was signed was another artist's."""
-    state = edit(STATE, index, creator=BOB)
+    state = edit(STATE, index, creator=DAVE)
     assert state.record(index) != STATE.record(index)
     signed = sign(op)
     if op is BUY:
