@@ -7,7 +7,8 @@ import click
 def cli() -> None:
     """Measure constraints, gas, provers, ledger and sequencer; write docs/benchmarks.md, its JSON and its picture.
 
-    Starts a local chain of its own. Takes about five minutes on two cores; needs `make circuits`.
+    Starts a local chain of its own. Takes about five minutes on two cores; needs `make circuits`. Exit code 1 when a
+    target is missed.
     """
     from ape import accounts, chain, networks
 
@@ -17,6 +18,7 @@ def cli() -> None:
     from layer2.benchmarks.gas import GasBench, GasReport
     from layer2.benchmarks.optimistic import OptimisticBench, OptimisticReport
     from layer2.benchmarks.report import markdown, measure, write
+    from layer2.benchmarks.targets import targets
     from layer2.chain.connection import Chain
     from layer2.chain.deploying import RollupConfig, deploy
     from layer2.chain.errors import ChainError
@@ -51,3 +53,6 @@ def cli() -> None:
     click.echo(markdown(report, paths[-1].name))
     for path in paths:
         click.echo(f"written: {path.relative_to(PROJECT)}", err=True)
+    missed = [target.what for target in targets(report) if not target.is_reached]
+    if missed:
+        raise click.ClickException(f"targets missed: {', '.join(missed)}")
