@@ -352,27 +352,32 @@ class OptimisticFollower:
         return history[key]
 
     def _restore(self, row: BatchRow | None) -> Position:
-        """The position after a right batch, from the latest snapshot before it."""
-        if row is None:
-            return self.genesis
-        position = self.genesis
-        snapshot = self._store.snapshot(row.batch_id)
-        if snapshot is not None:
-            number, hash_, dump = snapshot
-            known = self._store.live(number)
-            try:
-                if known is None or known.hash != hash_:
-                    raise StateError("it belongs to no stored batch")
-                position = Position(number, known.header, hash_, RollupState.load(dump))
-            except StateError as error:
-                raise FollowError(
-                    f"the snapshot of batch {number} cannot be used ({error}): delete the database"
-                ) from error
-        for batch in self._store.right_after(position.batch_id):
-            if batch.batch_id > row.batch_id:
-                break
+        """The position after a right batch, from the latest snapshot on the way to it.
+
+        The way is that of parent hashes: ids are used again after a rollback, and the batches before one that a freeze
+        made void, with a wrong one still to be disputed, need not count any more.
+        """
+        path: list[BatchRow] = []
+        position: Position | None = None
+        while row is not None and (position := self._stored_position(row)) is None:
+            path.append(row)
+            row = self._store.batch(row.header.parent_hash)
+        position = position or self.genesis
+        for batch in reversed(path):
             position = self._replay(position, batch)
         return position
+
+    def _stored_position(self, row: BatchRow) -> Position | None:
+        """The position after a batch of which there is a snapshot."""
+        dump = self._store.state_after(row.hash)
+        if dump is None:
+            return None
+        try:
+            return Position(row.batch_id, row.header, row.hash, RollupState.load(dump))
+        except StateError as error:
+            raise FollowError(
+                f"the snapshot of batch {row.batch_id} cannot be used ({error}): delete the database"
+            ) from error
 
     def _replay(self, position: Position, row: BatchRow) -> Position:
         assert row.data is not None

@@ -236,6 +236,11 @@ class OptimisticStore(RollupDatabase):
         """Whether L1 took a batch from this transaction, whether it counts or not."""
         return bool(self._run("SELECT 1 FROM batches WHERE tx = ?", transaction))
 
+    def state_after(self, batch_hash: bytes) -> bytes | None:
+        """The stored state after a batch, None when there is no snapshot of this one."""
+        rows = self._run("SELECT state FROM snapshots WHERE batch_hash = ?", batch_hash)
+        return bytes(rows[0][0]) if rows else None
+
     def live(self, batch_id: int) -> BatchRow | None:
         """The batch that counts with this id."""
         rows = self._run(f"SELECT {_BATCH} FROM batches WHERE id = ? AND void IS NULL", batch_id)
@@ -277,13 +282,6 @@ class OptimisticStore(RollupDatabase):
         """The oldest batch that counts and was not judged."""
         rows = self._run(f"SELECT {_BATCH} FROM batches WHERE verdict IS NULL AND void IS NULL ORDER BY id LIMIT 1")
         return _batch(rows[0]) if rows else None
-
-    def right_after(self, batch_id: int) -> list[BatchRow]:
-        """The batches that count and are right with ids above, in order."""
-        rows = self._run(
-            f"SELECT {_BATCH} FROM batches WHERE void IS NULL AND verdict = 'right' AND id > ? ORDER BY id", batch_id
-        )
-        return [_batch(row) for row in rows]
 
     def all_batches(self) -> list[BatchRow]:
         """Everything that L1 took, in order, whether it counts or not."""
