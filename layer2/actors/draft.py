@@ -9,9 +9,9 @@ from typing import Final
 from layer2.optimistic.chunks import Chunk
 from layer2.optimistic.constants import CHUNK_BYTES, CHUNK_OPERATIONS, MAX_CHUNKS
 from layer2.optimistic.operations import Operation, QueueEntry
-from layer2.optimistic.records import Record
-from layer2.optimistic.state import RollupState
-from layer2.optimistic.transition import ChunkExecution, Context, Outcome
+from layer2.optimistic.records import Record, Withdrawal
+from layer2.optimistic.state import NO_FEES, RollupState
+from layer2.optimistic.transition import ChunkExecution, Context, Execution, Outcome
 
 _ENTRY: Final = QueueEntry()
 
@@ -60,9 +60,11 @@ class Draft:
         return outcome
 
     def try_in_next(self, operation: Operation) -> Outcome:
-        """What would become of an operation in a batch after this one, in which no fees were paid yet."""
-        after = self._execution.finish().without_fees()
-        return ChunkExecution(after, self.context, ()).apply(operation)
+        """What would become of an operation in a batch after this one, in which no fees were paid yet.
+
+        Nothing is hashed for it, so it takes no longer than what is refused at once.
+        """
+        return _Trial(self._execution, self.start.levels).apply(operation)
 
     def find(self, index: int) -> Record | None:
         """The record at an index as it is now."""
@@ -106,3 +108,35 @@ class Draft:
         self._bodies, self._size = [], 0
         rest = self.queue[after.queue_cursor - self.start.queue_cursor :]
         self._execution = ChunkExecution(after, self.context, rest, self._known)
+
+
+class _Trial(Execution):
+    """Executes one operation after another execution's, as if no fees had been paid, and changes nothing there."""
+
+    def __init__(self, before: ChunkExecution, levels: int) -> None:
+        super().__init__(
+            before.context,
+            (),
+            levels=levels,
+            next_index=before.next_index,
+            queue_cursor=before.queue_cursor,
+            withdrawal_count=before.withdrawal_count,
+            fees=NO_FEES,
+        )
+        self._before = before
+        self._stored: dict[int, Record] = {}
+
+    def load(self, index: int) -> Record | None:
+        return self._stored.get(index) or self._before.load(index)
+
+    def store(self, index: int, record: Record) -> None:
+        self._stored[index] = record
+
+    def store_withdrawal(self, index: int, withdrawal: Withdrawal) -> None:
+        pass
+
+    def keep(self) -> None:
+        pass
+
+    def undo(self) -> None:
+        self._stored.clear()

@@ -8,7 +8,7 @@ that was killed anywhere takes up where it was. May import everything but HTTP, 
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -28,7 +28,7 @@ from layer2.crypto.keccak import keccak256
 from layer2.optimistic.batches import Claim
 from layer2.optimistic.blobs import blob_hash
 from layer2.optimistic.chunks import calldata_commitment, encode_blob, encode_calldata, execute_batch
-from layer2.optimistic.constants import CHUNK_OPERATIONS, FIRST_INDEX, MAX_CHUNKS
+from layer2.optimistic.constants import CHUNK_OPERATIONS, FEE_WORDS, FIRST_INDEX, MAX_CHUNKS
 from layer2.optimistic.operations import (
     AddLiquidity,
     CreatePool,
@@ -39,6 +39,7 @@ from layer2.optimistic.operations import (
     read_canonical,
 )
 from layer2.optimistic.records import Account, Record
+from layer2.optimistic.records import Position as Shares
 from layer2.optimistic.state import RollupState
 from layer2.optimistic.transition import Context, Failure
 from layer2.optimistic.transition import Outcome as Execution
@@ -61,12 +62,18 @@ AGE_MARGIN: Final = 10
 URGENT_SHARE: Final = 2
 """A queue entry that has waited one in … of the inclusion deadline goes into a batch at once."""
 
+RETRIES: Final = 256
+"""Most operations that a step executes again because they were not valid before and may be now."""
+
 # The contract refuses a batch for these reasons when L1 has changed since it was made.
 _MAKE_ANEW: Final = frozenset(
     {"StaleParent", "QueueNeglected", "QueueCursorOutOfRange", "QueueMismatch", "TimestampOutOfRange"}
 )
 # And for these as long as nobody does something about the bond, or for ever.
 _NOT_ALLOWED: Final = frozenset({"InsufficientBond", "SequencerLeaving", "RollupFrozen", "OperatorHasPriority"})
+
+# The fields of operations that are indices of records (`to` is an address in one of them).
+_INDICES: Final = ("account", "account_a", "account_b", "seller_account", "to", "pool", "position", "nft")
 
 
 @dataclass(frozen=True)
@@ -75,11 +82,10 @@ class SequencerConfig:
 
     data: where batches put their data. max_batch_size: operations a batch, at most 1024. batch_timeout: how long an
     operation waits for a batch to fill up. confirmations: blocks above one before it counts. minimum_fees: per token;
-    other tokens pay `default_minimum_fee`. A batch takes fees in four tokens: an operation in a fifth one ends it if
-    the token is among these (ether if there are none), and is refused otherwise. max_pending: operations that may wait.
-    pending_timeout: after which an accepted operation that a rollback or reorg made impossible is dropped.
-    expiry_margin: how long an operation must still be valid. dispute: prove wrong batches wrong. reserve: reserve the
-    reward first, when there is time. resend_after: see `Outbox`.
+    other tokens pay `default_minimum_fee`. Fees above 0 are taken in `fee_tokens` only. max_pending: operations that
+    may wait; those that a rollback or reorg made impossible make room for others, and are dropped after
+    `pending_timeout` anyway. expiry_margin: how long an operation must still be valid. dispute: prove wrong batches
+    wrong. reserve: reserve the reward first, when there is time. resend_after: see `Outbox`.
     """
 
     data: Literal["blob", "calldata"] = "blob"
@@ -100,6 +106,22 @@ class SequencerConfig:
             raise SequencerError(
                 f"max_batch_size is {self.max_batch_size}: a batch has 1 to {MAX_OPERATIONS} operations"
             )
+
+    def minimum_fee(self, token: int) -> int:
+        """The least fee in a token, in its smallest units."""
+        return self.minimum_fees.get(token, self.default_minimum_fee)
+
+    def fee_tokens(self, listed: Iterable[int]) -> tuple[int, ...]:
+        """The tokens in which fees are taken: of those with a minimum, ether and the listed ones.
+
+        Tokens are free to make, and a batch has places for fees in four: an operation with a fee in a fifth one ends
+        it, which costs this sequencer an L1 transaction. So these are four at most, the named ones first, unless each
+        has a minimum above 0.
+        """
+        chosen = list(dict.fromkeys([*self.minimum_fees, ETHER, *listed]))
+        paid = [token for token in chosen if self.minimum_fee(token)]
+        free = [token for token in chosen if not self.minimum_fee(token)]
+        return (*paid, *free[: max(0, FEE_WORDS - len(paid))])
 
 
 @dataclass(frozen=True)
@@ -198,6 +220,17 @@ class _Base:
     executed_at: int
 
 
+@dataclass(frozen=True)
+class _Parked:
+    """An accepted operation that cannot be executed, why, and what of the state made it so."""
+
+    row: PoolRow
+    operation: SignedOperation
+    failure: Failure
+    reason: str
+    seen: tuple[Record | None, ...]
+
+
 class Sequencer:
     """One sequencer of one rollup. `step` belongs to one thread; `submit`, `status` and the views to any."""
 
@@ -241,7 +274,8 @@ class Sequencer:
         self._time = rollup.chain.head().timestamp
         self._flight: tuple[int, bytes, RollupState] | None = None
         self._drafts: list[Draft] = []
-        self._parked: dict[bytes, str] = {}
+        self._parked: dict[bytes, _Parked] = {}
+        self._fee_tokens = self.config.fee_tokens(token.id for token in rollup.deployment.tokens)
         self._processor: BatchProcessor[bytes | int] = BatchProcessor(
             self.config.max_batch_size, self.config.batch_timeout, clock=clock
         )
@@ -277,7 +311,7 @@ class Sequencer:
         with self._lock:
             is_frozen = self._store.is_frozen
             known = self._store.alive(keys)
-            pending = sum(len(draft.items) for draft in self._drafts) + len(self._parked)
+            pending = sum(len(draft.items) for draft in self._drafts)
             try:
                 for key, body in zip(keys, bodies, strict=True):
                     try:
@@ -294,11 +328,24 @@ class Sequencer:
                     except RefusedError as error:
                         results.append(error)
                 if accepted:
-                    self._store.accept(list(accepted.items()), now)
+                    with self._store.transaction():
+                        self._store.accept(list(accepted.items()), now)
+                        crowded_out = self._make_room(pending + len(accepted))
+                    for key in crowded_out:
+                        del self._parked[key]
             except BaseException:
                 self._make_drafts(_Progress())  # what was executed was not stored
                 raise
         return results
+
+    def _make_room(self, executed: int) -> list[bytes]:
+        """Drop operations that cannot be executed if more than may wait do. Returns which."""
+        surplus = max(0, executed + len(self._parked) - self.config.max_pending)
+        keys = list(self._parked)[:surplus]
+        for key in keys:
+            reason = f"{self._parked[key].reason}; others wait that can be executed"
+            self._store.drop(key, reason, self.follower.cursor.number)
+        return keys
 
     def _take(self, key: bytes, body: bytes, now: float, pending: int) -> Receipt:
         """Execute an operation that is not known yet."""
@@ -320,12 +367,18 @@ class Sequencer:
 
     def _check_fee(self, operation: SignedOperation) -> None:
         config = self.config
-        if not (config.default_minimum_fee or config.minimum_fees):
+        if not (operation.fee or config.default_minimum_fee or config.minimum_fees):
             return
         payer = self._payer(operation)
         if not isinstance(payer, Account):
             return  # the execution says so better
-        minimum = config.minimum_fees.get(payer.token, config.default_minimum_fee)
+        minimum = config.minimum_fee(payer.token)
+        if (operation.fee or minimum) and payer.token not in self._fee_tokens:
+            tokens = ", ".join(map(str, self._fee_tokens))
+            remedy = "pay from an account of one of these" if minimum else "sign with a fee of 0"
+            raise RefusedError(
+                "fee_token", f"this sequencer takes fees in tokens {tokens} only, not in token {payer.token}: {remedy}"
+            )
         if operation.fee < minimum:
             raise RefusedError(
                 "fee_too_low",
@@ -359,7 +412,7 @@ class Sequencer:
                 return OperationStatus(key, "submitted")
             if key in self._parked:
                 undone = f"batch {batches[-1].batch_id}, which held it, was rolled back; " if batches else ""
-                return OperationStatus(key, "waiting", undone + self._parked[key])
+                return OperationStatus(key, "waiting", undone + self._parked[key].reason)
             return OperationStatus(key, "accepted")
 
     def record(self, index: int) -> RecordView | None:
@@ -684,8 +737,7 @@ class Sequencer:
         if not (is_same and self._are_current()):
             self._make_drafts(progress)
         else:
-            for row in self._store.waiting_among(list(self._parked)):
-                self._place(row, progress)
+            self._retry(progress)
         self._take_queue()
 
     def _are_current(self) -> bool:
@@ -716,16 +768,53 @@ class Sequencer:
 
     def _place(self, row: PoolRow, progress: _Progress) -> None:
         """Execute an accepted operation again; one that cannot be waits, and is dropped in the end."""
-        outcome = self._execute(row.id, _read(row.body), row.body, row.arrival)
-        self._parked.pop(row.id, None)
-        if outcome.is_valid:
+        operation = _read(row.body)
+        outcome = self._execute(row.id, operation, row.body, row.arrival)
+        if outcome.failure is None:
             return
-        is_over = self._clock() > row.arrival + self.config.pending_timeout
-        if outcome.failure is Failure.EXPIRED or is_over:
+        if outcome.failure is Failure.EXPIRED or self._is_over(row):
             self._store.drop(row.id, outcome.reason, self.follower.cursor.number)
             progress.dropped.append((row.id, outcome.reason))
         else:
-            self._parked[row.id] = outcome.reason
+            seen = self._seen(operation, outcome.failure)
+            self._parked[row.id] = _Parked(row, operation, outcome.failure, outcome.reason, seen)
+
+    def _retry(self, progress: _Progress) -> None:
+        """Execute those again that were not valid and may be now, or are to be dropped; the rest cost no time."""
+        left = RETRIES
+        for key, parked in list(self._parked.items()):
+            if not left:
+                break
+            if self._may_have_changed(parked):
+                left -= 1
+                del self._parked[key]  # at the end, if it stays, so that all have their turn
+                for row in self._store.waiting_among([key]):
+                    self._place(row, progress)
+
+    def _may_have_changed(self, parked: _Parked) -> bool:
+        return (
+            parked.failure is Failure.FEES_FULL
+            or parked.operation.expiry < self._time
+            or self._is_over(parked.row)
+            or parked.seen != self._seen(parked.operation, parked.failure)
+        )
+
+    def _is_over(self, row: PoolRow) -> bool:
+        return self._clock() > row.arrival + self.config.pending_timeout
+
+    def _seen(self, operation: SignedOperation, failure: Failure) -> tuple[Record | None, ...]:
+        """What decides, besides time and fees, whether an operation that failed so is valid.
+
+        Of accounts, neither balances are signed nor nonces of others than the payer's: an operation whose nonce is used
+        fails for its signature, whatever anybody receives or sends.
+        """
+        records = [self._find(getattr(operation, name, 0)) for name in _INDICES]
+        records += [self._find(record.pool) for record in records if isinstance(record, Shares)]
+        if failure is Failure.INVALID_SIGNATURE:
+            others = [one._replace(nonce=0, balance=0) if isinstance(one, Account) else one for one in records]
+            payer = self._payer(operation)
+            return (payer._replace(balance=0) if isinstance(payer, Account) else payer, *others)
+        return tuple(records)
 
     def _execute(self, key: bytes, operation: SignedOperation, body: bytes, arrival: float) -> Execution:
         """Execute an operation on the last draft, or on a new one when it does not fit in."""
@@ -753,7 +842,7 @@ class Sequencer:
     def _may_end_batch(self, operation: SignedOperation) -> bool:
         """Whether an operation whose fee has no place in this batch is worth the next one: tokens are free to make."""
         payer = self._payer(operation)
-        return isinstance(payer, Account) and payer.token in (self.config.minimum_fees or {ETHER})
+        return isinstance(payer, Account) and payer.token in self._fee_tokens
 
     def _open(self) -> Draft:
         """The last draft if it is not sealed, else a new one, with the queue entries that wait."""

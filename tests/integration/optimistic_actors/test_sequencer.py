@@ -1,6 +1,9 @@
 """The sequencer: real-time receipts, batches in both data modes, confirmation, bonds; what it refuses and why."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,8 +17,9 @@ from layer2.chain.errors import DataMissingError
 from layer2.chain.sending import send
 from layer2.optimistic.operations import MintNFT, Nothing, QueueEntry, Transfer, TransferToNew
 from layer2.optimistic.records import NFT, Account
+from layer2.optimistic.transition import ChunkExecution
 from tests.support.anvil import signer
-from tests.support.optimistic_world import ETHER, FOREVER, UNIT, OptimisticWorld, balances, ids, records
+from tests.support.optimistic_world import ETHER, FOREVER, UNIT, Lookup, OptimisticWorld, balances, ids, records
 from tests.support.wrong_batches import transfers, wrong_state_root
 
 
@@ -211,54 +215,207 @@ def five_tokens(world: OptimisticWorld) -> list[int]:
     return [1, 4, 5, 6, 7]
 
 
+def paying(world: OptimisticWorld, account: int, fee: int, look: Lookup) -> bytes:
+    """An operation with a fee in the token of one of Alice's accounts."""
+    return world.sign(world.alice, TransferToNew(account, world.bob.owner, 1000, fee, FOREVER), look)
+
+
+ALL_FIVE = dict.fromkeys((1, 2, 3, 4, 5), 1)
+
+
 def test_fees_in_more_tokens_than_a_batch_takes(world: OptimisticWorld) -> None:
-    """The fifth token's operation goes into the next batch, by itself, if this sequencer has named the token."""
+    """The fifth token's operation goes into the next batch, by itself, if this sequencer is paid in all of them."""
     accounts = five_tokens(world)
-    with world.sequencer(minimum_fees={5: 1}) as sequencer:
+    with world.sequencer(minimum_fees=ALL_FIVE) as sequencer:
         sequencer.run_until_idle()
         look = records(sequencer)
-        keys = []
-        for account in accounts:
-            operation = TransferToNew(account, world.bob.owner, 1000, fee=10, expiry=FOREVER)
-            keys.append(sequencer.submit(world.sign(world.alice, operation, look)).id)
+        keys = [sequencer.submit(paying(world, account, 10, look)).id for account in accounts]
         sequencer.run_until_idle()
         assert [sequencer.status(key).batch_id for key in keys] == [3, 3, 3, 3, 4]
 
 
-def test_attack_fees_in_tokens_of_no_value_end_no_batch(world: OptimisticWorld) -> None:
-    """Every fifth operation would cost the sequencer an L1 transaction."""
+@pytest.mark.parametrize("named", [{}, {1: 1}, {0: 5}, {2: 0}])
+def test_attack_fees_in_tokens_of_no_value_end_no_batch(world: OptimisticWorld, named: dict[int, int]) -> None:
+    """They would take the places of those with a value, whose next fee would cost this sequencer an L1 transaction."""
     accounts = five_tokens(world)
-    with world.sequencer(minimum_fees={1: 1}) as sequencer:
+    with world.sequencer(minimum_fees=named) as sequencer:
+        sequencer.run_until_idle()
+        look = records(sequencer)
+        keys = []
+        for token, account in enumerate(accounts, 1):
+            if token in (1, *named):
+                keys.append(sequencer.submit(paying(world, account, 10, look)).id)
+                continue
+            code, message = refusal(sequencer, paying(world, account, 10, look))
+            assert code == "fee_token"
+            assert f"not in token {token}: sign with a fee of 0" in message
+            keys.append(sequencer.submit(paying(world, account, 0, look)).id)
+        keys.append(sequencer.submit(world.transfer(world.bob, world.alice, 7, look, fee=10)).id)
+        sequencer.run_until_idle()
+        assert {sequencer.status(key).batch_id for key in keys} == {3}
+
+
+def test_a_minimum_for_all_tokens_is_to_be_paid_in_those_that_were_chosen(world: OptimisticWorld) -> None:
+    accounts = five_tokens(world)
+    with world.sequencer(default_minimum_fee=10) as sequencer:
+        sequencer.run_until_idle()
+        look = records(sequencer)
+        for fee in (0, 10):
+            code, message = refusal(sequencer, paying(world, accounts[1], fee, look))
+            assert code == "fee_token"
+            assert "takes fees in tokens 0, 1 only, not in token 2: pay from an account of one of these" in message
+
+
+@pytest.mark.parametrize(
+    ("named", "default", "listed", "tokens"),
+    [
+        ({}, 0, (), {0}),
+        ({}, 0, (1, 2), {0, 1, 2}),
+        ({7: 5}, 0, (1,), {7, 0, 1}),
+        ({7: 0, 8: 0}, 0, (1, 2), {7, 8, 0, 1}),  # four places, and none that must be paid for
+        ({}, 3, (1, 2, 3, 4), {0, 1, 2, 3, 4}),
+        ({0: 1, 1: 1, 2: 1, 3: 1, 4: 1}, 0, (5,), {0, 1, 2, 3, 4}),
+        ({0: 0, 1: 1, 2: 1, 3: 1}, 0, (5,), {0, 1, 2, 3}),
+    ],
+)
+def test_tokens_that_fees_are_taken_in(
+    named: dict[int, int], default: int, listed: tuple[int, ...], tokens: set[int]
+) -> None:
+    """Four, or more if each has a minimum: whoever ends a batch by a fifth token has paid for it."""
+    config = SequencerConfig(minimum_fees=named, default_minimum_fee=default)
+    assert set(config.fee_tokens(listed)) == tokens
+
+
+def test_attack_an_operation_that_nobody_signed_ends_no_batch(
+    world: OptimisticWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its fee has no place in this batch, and its signature is looked at later; nothing is hashed for it."""
+    accounts = five_tokens(world)
+    with world.sequencer(minimum_fees=ALL_FIVE) as sequencer:
         sequencer.run_until_idle()
         look = records(sequencer)
         for account in accounts[:4]:
-            operation = TransferToNew(account, world.bob.owner, 1000, fee=10, expiry=FOREVER)
-            sequencer.submit(world.sign(world.alice, operation, look))
-        junk = TransferToNew(accounts[4], world.bob.owner, 1000, fee=10, expiry=FOREVER)
-        with pytest.raises(RefusedError) as error:
-            sequencer.submit(world.sign(world.alice, junk, look))
-        assert error.value.code == "fees_full"
-        last = sequencer.submit(world.transfer(world.bob, world.alice, 7, look, fee=10)).id
-        sequencer.run_until_idle()
-        assert sequencer.status(last).batch_id == 3
-
-
-def test_attack_an_operation_that_nobody_signed_ends_no_batch(world: OptimisticWorld) -> None:
-    """Its fee has no place in this batch, and its signature is looked at later."""
-    accounts = five_tokens(world)
-    with world.sequencer(minimum_fees={5: 1}) as sequencer:
-        sequencer.run_until_idle()
-        look = records(sequencer)
-        for account in accounts[:4]:
-            operation = TransferToNew(account, world.bob.owner, 1000, fee=10, expiry=FOREVER)
-            sequencer.submit(world.sign(world.alice, operation, look))
+            sequencer.submit(paying(world, account, 10, look))
         forged = TransferToNew(accounts[4], world.bob.owner, 1000, fee=10, expiry=FOREVER)
-        with pytest.raises(RefusedError) as error:
-            sequencer.submit(world.sign(world.bob, forged, look))
-        assert error.value.code == "invalid_signature"
+        with monkeypatch.context() as patched:
+            patched.setattr(ChunkExecution, "finish", lambda self: pytest.fail("hashed"))
+            assert refusal(sequencer, world.sign(world.bob, forged, look))[0] == "invalid_signature"
         last = sequencer.submit(world.transfer(world.bob, world.alice, 7, look, fee=10)).id
         sequencer.run_until_idle()
         assert sequencer.status(last).batch_id == 3
+
+
+# -------------------------------------------------------------------- what a reorg made impossible
+
+
+@contextmanager
+def with_impossible(world: OptimisticWorld, count: int, **config: Any) -> Iterator[tuple[Sequencer, list[bytes]]]:
+    """A sequencer with operations of Alice's that wait: a reorg took the money away that the first one spends."""
+    with world.sequencer(**config) as sequencer:
+        sequencer.step()
+        before = world.anvil.snapshot()
+        world.deposit(world.alice, 7 * UNIT, account=1)
+        sequencer.run_until_idle()
+        look = records(sequencer)
+        amounts = [102 * UNIT] + [UNIT] * (count - 1)
+        bodies = []
+        for amount in amounts:
+            bodies.append(world.transfer(world.alice, world.bob, amount, look))
+            sequencer.submit(bodies[-1])
+        world.anvil.revert(before)
+        world.anvil.mine()
+        sequencer.run_until_idle()
+        keys = ids(bodies)
+        assert [sequencer.status(key).state for key in keys] == ["waiting"] * count
+        yield sequencer, keys
+
+
+def executions(sequencer: Sequencer, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The ids of operations that are executed from now on."""
+    executed: list[bytes] = []
+    execute = sequencer._execute
+
+    def recording(key: bytes, *arguments: Any) -> Any:
+        executed.append(key)
+        return execute(key, *arguments)
+
+    monkeypatch.setattr(sequencer, "_execute", recording)
+    return executed
+
+
+def test_attack_impossible_operations_leave_no_room_for_others(world: OptimisticWorld) -> None:
+    """A full pool takes what can be executed, and drops what cannot; nobody gets that for what is refused."""
+    with with_impossible(world, 3, max_pending=3, batch_timeout=3600) as (sequencer, keys):
+        look = records(sequencer)
+        assert refusal(sequencer, world.sign(world.carol, Transfer(2, 1, UNIT, 0, FOREVER), look))[0] == (
+            "invalid_signature"
+        )
+        assert [sequencer.status(key).state for key in keys] == ["waiting"] * 3
+        new = [sequencer.submit(world.transfer(world.bob, world.carol, UNIT, look)).id]
+        assert [sequencer.status(key).state for key in keys] == ["dropped", "waiting", "waiting"]
+        assert "others wait that can be executed" in sequencer.status(keys[0]).reason
+        for _ in range(2):
+            new.append(sequencer.submit(world.transfer(world.bob, world.carol, UNIT, look)).id)
+        assert sequencer.overview().pending == 3
+        assert [sequencer.status(key).state for key in keys] == ["dropped"] * 3
+        assert refusal(sequencer, world.transfer(world.bob, world.carol, UNIT, look))[0] == "pool_full"
+    with world.sequencer(max_pending=3) as sequencer:
+        sequencer.run_until_idle()
+        assert [sequencer.status(key).state for key in new] == ["posted"] * 3
+
+
+def test_attack_impossible_operations_are_not_executed_at_each_step(
+    world: OptimisticWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with with_impossible(world, 3, batch_timeout=3600) as (sequencer, keys):
+        executed = executions(sequencer, monkeypatch)
+        for _ in range(3):
+            sequencer.step()
+        assert executed == []
+        # A new one with the first nonce: the others have that of the second and third.
+        look = records(sequencer)
+        sequencer.submit(world.transfer(world.alice, world.carol, UNIT, look))
+        for _ in range(3):
+            sequencer.step()
+        assert sequencer.status(keys[0]).state == "waiting"
+        assert [sequencer.status(key).state for key in keys[1:]] == ["accepted"] * 2
+        executed.clear()
+        sequencer.step()
+        assert executed == []
+        # The first one's nonce is used. Once there is money enough it fails for that, and money makes no difference.
+        for times in (1, 0):
+            given = sequencer.submit(world.transfer(world.bob, world.alice, 10 * UNIT, look)).id
+            for _ in range(3):
+                sequencer.step()
+            assert executed == [given] + [keys[0]] * times
+            assert "is not signed by" in sequencer.status(keys[0]).reason
+            executed.clear()
+
+
+def test_what_became_possible_again_is_executed_in_portions(
+    world: OptimisticWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("layer2.actors.sequencer.RETRIES", 2)
+    with with_impossible(world, 3, batch_timeout=3600) as (sequencer, keys):
+        world.deposit(world.alice, 7 * UNIT, account=1)
+        sequencer.step()
+        assert [sequencer.status(key).state for key in keys] == ["waiting"] * 3
+        sequencer.step()
+        assert [sequencer.status(key).state for key in keys] == ["accepted", "accepted", "waiting"]
+        sequencer.step()
+        assert [sequencer.status(key).state for key in keys] == ["accepted"] * 3
+
+
+def test_what_stays_impossible_is_dropped_in_the_end(world: OptimisticWorld) -> None:
+    with with_impossible(world, 2, batch_timeout=3600) as (sequencer, keys):
+        world.now, before = lambda: before() + sequencer.config.pending_timeout + 1, world.now
+        sequencer._clock = world.now
+        try:
+            dropped = sequencer.step().dropped
+        finally:
+            world.now = before
+        assert [key for key, _ in dropped] == keys
+        assert "account 1 holds 100000000" in sequencer.status(keys[0]).reason
 
 
 def test_an_urgent_queue_entry_does_not_wait(world: OptimisticWorld) -> None:

@@ -11,7 +11,7 @@ from layer2.optimistic.operations import QueueEntry, Transfer, TransferNFT, Tran
 from layer2.optimistic.records import Account
 from layer2.optimistic.signing import sign_operation
 from layer2.optimistic.state import RollupState
-from layer2.optimistic.transition import Context, Failure
+from layer2.optimistic.transition import ChunkExecution, Context, Failure
 
 KEY = b"k" * 32
 OWNER = address_of(KEY)
@@ -98,3 +98,26 @@ def test_a_sealed_batch_takes_nothing() -> None:
     with pytest.raises(DraftFullError):
         draft.add(*transfer(draft))
     assert draft.seal() == (chunks, final)
+
+
+def test_tries_what_the_next_batch_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fees have four places; an operation with a fifth token is looked at as if none was taken, and nothing changes."""
+    draft = Draft(RollupState.of(8, [Account(OWNER, token, 0, 100) for token in range(5)]), DOMAIN, 1000)
+
+    def paying(account: int, amount: int = 1, key: bytes = KEY) -> TransferToNew:
+        return sign_operation(TransferToNew(account, 5, amount, 1, FOREVER), draft.find, DOMAIN, key)
+
+    for account in range(1, 5):
+        operation = paying(account)
+        assert draft.add(b"id", operation, operation.encode()).is_valid
+    fifth = paying(5)
+    assert draft.add(b"id", fifth, fifth.encode()).failure is Failure.FEES_FULL
+    with monkeypatch.context() as patched:
+        patched.setattr(ChunkExecution, "finish", lambda self: pytest.fail("hashed"))
+        tried = draft.try_in_next(fifth)
+        assert draft.try_in_next(paying(5, key=b"j" * 32)).failure is Failure.INVALID_SIGNATURE
+        assert draft.try_in_next(paying(5, amount=100)).failure is Failure.INSUFFICIENT_BALANCE
+        assert draft.try_in_next(fifth) == tried
+    assert draft.find(5) == Account(OWNER, 4, 0, 100)
+    _, final = draft.seal()
+    assert Draft(final, DOMAIN, 1000).add(b"id", fifth, fifth.encode()) == tried
