@@ -64,9 +64,10 @@ class HttpSpeed:
 def payments_per_second(count: int, folder: Path | None = None) -> HttpSpeed:
     """Buy `count` times with the real client, by several buyers at once; then five times as often without it.
 
-    A purchase of the client is two requests, one without a voucher, which gets 402, and one with it, and it asks the
-    node what has changed. Not included: opening the channels. folder: whose disk is used, the project's unless given.
-    Raises ChannelError unless count is positive, or when something is not sold.
+    A purchase of the client is one request, with a voucher: it has the terms from before, and asks for them, and the
+    node for news, only now and then. What is sold is in the service's memory. Not included: opening the channels.
+    folder: whose disk is used, the project's unless given. Raises ChannelError unless count is positive, or when
+    something is not sold.
     """
     if type(count) is not int or count < 1:
         raise ChannelError(f"count {count!r} is not a positive integer; give the number of payments to measure")
@@ -165,14 +166,14 @@ def _service(node: str, file: Path, database: Path) -> Iterator[_Service]:
 
 
 def _serve(node: str, file: Path, database: Path) -> None:
-    """Sell, as `ape run channel serve` does; say the CPU time used for each line of standard input."""
+    """Sell, as `ape run channel serve` does, but from memory; say the CPU time used for each line of standard input."""
     deployment = files.read(file)
     channels = open_channels(connect(node, deployment.chain_id), deployment)
     with PayeeStore(database) as store:
         payee = Payee(channels, store, signer(_PAYEE))
         loop = StepLoop(payee)
         loop.start()
-        goods = {_PATH: Good(_PRICE, lambda: b"rain\n")}
+        goods = {_PATH: Good(_PRICE, b"rain\n")}
         with Desk(payee) as desk, Server(create_shop(Shop(payee, desk, goods, ETH), loop)) as server:
             print(server.url, flush=True)
             for _ in sys.stdin:

@@ -4,16 +4,20 @@ May import everything but scripts.
 """
 
 import json
+import math
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import requests
 
 from layer2.channels.errors import ChannelError, MalformedError
-from layer2.channels.paid import HEADER, Terms
+from layer2.channels.paid import HEADER, PRICE_HEADER, Terms
 from layer2.channels.payer import Payer, Payment
 from layer2.channels.vouchers import MIN_WITHDRAW_DELAY, SignedClose, SignedVoucher
 
@@ -22,6 +26,16 @@ MAX_ANSWER: Final = 16 << 20
 
 MAX_JSON: Final = 16 * 1024
 """Bytes of the longest answer in which terms, errors and closings are looked for."""
+
+READ_AFTER: Final = 5.0
+"""Seconds for which what was read of L1 is good enough to pay from a known channel. A payer loses nothing by an old
+view: its payee refuses what it could not claim."""
+
+ASK_AFTER: Final = 60.0
+"""Seconds after which terms are asked for again."""
+
+MAX_AGREED: Final = 1024
+"""URLs whose terms are remembered."""
 
 
 class FetchError(ChannelError):
@@ -34,7 +48,7 @@ class FetchError(ChannelError):
 
 @dataclass(frozen=True)
 class Fetched:
-    """An answer, and the payment that bought it: None if it was free."""
+    """An answer, and the payment that bought it: None if it was free. `paid` is all that was signed for it."""
 
     status: int
     body: bytes
@@ -47,11 +61,52 @@ class _Answer:
     status: int
     body: bytes
     content_type: str
+    price: str
     json: dict[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Agreed:
+    """Terms that this payer pays, asked for lately."""
+
+    terms: Terms
+    until: float
+
+
+class _Connections(threading.local):
+    """A thread's connections, which stay open. No cookies: a service learns of a payer what its vouchers say."""
+
+    def __init__(self) -> None:
+        self._session = requests.Session()
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        self._settings: dict[tuple[str, str], Any] = {}
+
+    def send(self, method: str, url: str, headers: dict[str, str]) -> requests.Response:
+        """Without redirections: a voucher is for the service that was asked."""
+        session = self._session
+        request = session.prepare_request(requests.Request(method, url, headers=headers))
+        parts = urlsplit(str(request.url))
+        origin = (parts.scheme, parts.netloc)
+        is_known = origin in self._settings
+        if not is_known:  # proxies and certificates: to look for them each time would take longer than the rest
+            self._settings[origin] = session.merge_environment_settings(request.url, {}, True, None, None)
+        options = self._settings[origin] | {"timeout": 30, "allow_redirects": False}
+        try:
+            return session.send(request, **options)
+        except requests.ConnectTimeout:
+            raise
+        except requests.ConnectionError:
+            if not is_known:
+                raise
+            # The service may have closed what was kept open. A voucher that arrives twice pays once.
+            return session.send(request, **options)
+
+
 class PayingClient:
-    """Fetches for a payer."""
+    """Fetches for a payer, in any thread. One purchase at a time: vouchers of a channel have to arrive in order.
+
+    It remembers the terms of a URL, and pays at once the next time, if the service says the same price with the answer.
+    """
 
     def __init__(
         self,
@@ -77,51 +132,132 @@ class PayingClient:
         self._own_key = own_key
         self._patience = patience
         self._say = say
+        self._connections = _Connections()
+        self._buying = threading.Lock()
+        self._agreed: dict[str, _Agreed] = {}
+        self._read_at = -math.inf
 
     def fetch(self, url: str) -> Fetched:
         """GET a URL, and pay for it if that is asked for.
+
+        What is signed for it is never more than the price, nor than max_price in all: if the price has risen since the
+        terms were asked for, the difference is added. If the payee has changed, that is an error, and the new one is
+        paid when the URL is fetched again.
 
         A payment whose answer got lost is sent again, the same one, when the same URL is fetched again; if it is
         refused then, the URL has to be fetched once more to be paid again. Raises FetchError, ChannelError or
         ChainError.
         """
+        agreed = self._agreed.pop(url, None)  # comes back when it was still right
+        if agreed is not None and time.monotonic() < agreed.until:
+            fetched = self._buy(url, agreed, may_open=False)
+            if fetched is not None:
+                return fetched
         answer = self._get(url)
         if answer.status != 402:
             return Fetched(answer.status, answer.body, answer.content_type, None)
-        terms = self._terms(answer)
-        reference = f"GET {url}"
-        self._payer.run_until_idle()
-        earlier = self._payer.unanswered(terms.payee, terms.token, reference)
-        payment = earlier or self._payer.pay(self._channel(terms), terms.price, reference)
+        agreed = _Agreed(self._terms(answer), time.monotonic() + ASK_AFTER)
+        fetched = self._buy(url, agreed, may_open=True)
+        assert fetched is not None
+        return fetched
+
+    def _buy(self, url: str, agreed: _Agreed, *, may_open: bool) -> Fetched | None:
+        """Pay and get what was paid for. None if no channel fits and none may be opened."""
+        with self._buying:
+            try:
+                self._read_l1(READ_AFTER)
+                payments = self._earlier(url, agreed.terms)
+                is_earlier = bool(payments)
+                if not payments:
+                    key = self._channel(agreed.terms, may_open)
+                    if key is None:
+                        return None
+                    payments = [self._payer.pay(key, agreed.terms.price, _reference(url))]
+                answer, payment = self._hand_in(url, agreed.terms, payments, is_earlier)
+            except BaseException:
+                self._read_at = -math.inf  # the reason may be on L1
+                raise
+            if answer.price == str(agreed.terms.price):
+                self._agreed[url] = agreed
+                while len(self._agreed) > MAX_AGREED:
+                    self._agreed.pop(next(iter(self._agreed)), None)
+            return Fetched(answer.status, answer.body, answer.content_type, payment)
+
+    def _earlier(self, url: str, terms: Terms) -> list[Payment]:
+        """Payments for a URL that were not answered: the first one, and what was added to it."""
+        found = [
+            self._payer.unanswered(terms.payee, terms.token, reference)
+            for reference in (_reference(url), _reference_of_rest(url))
+        ]
+        return [payment for payment in found if payment is not None]
+
+    def _hand_in(self, url: str, terms: Terms, payments: list[Payment], is_earlier: bool) -> tuple[_Answer, Payment]:
+        """Send the last voucher until it is answered, or none can be. payments: all for this request, from one channel.
+
+        What it signs more replaces what is refused: vouchers count in all, so the payee gets no more than by the last.
+        """
+        payer = self._payer
         deadline = time.monotonic() + self._patience
         has_caught_up = False
         while True:
-            answer = self._get(url, payment.signed)
+            last, paid = payments[-1], sum(payment.paid for payment in payments)
+            answer = self._get(url, last.signed)
             if answer.status < 400:
-                self._payer.answered(payment)
-                return Fetched(answer.status, answer.body, answer.content_type, payment)
+                self._answered(payments)
+                return answer, replace(last, paid=paid)
             code, message = _problem(answer)
+            if answer.status == 402 and "terms" in answer.json:
+                terms = self._unchanged(url, terms, self._terms(answer), paid)
             is_early = code in ("unknown_channel", "not_synced")
             if is_early and time.monotonic() < deadline:
                 time.sleep(0.2)
-                self._payer.step()
+                payer.step()
                 continue
-            best = answer.json.get("best")
-            can_catch_up = code == "stale_voucher" and isinstance(best, str) and not has_caught_up
-            if can_catch_up:
-                self._payer.catch_up(SignedVoucher.parse(str(best)))
+            if code == "too_little" and self._add(url, payments, terms.price - paid):
+                continue
+            best = None if has_caught_up or code != "stale_voucher" else _better(answer, last)
+            if best is not None:
+                payer.catch_up(best)
                 has_caught_up = True
-            if earlier is not None and not is_early and answer.status in (402, 409):
-                self._payer.answered(payment)
+            if is_earlier and not is_early and answer.status in (402, 409):
+                self._answered(payments)
                 raise FetchError(
-                    f"{url} answers {answer.status}: {message}; {payment.paid} was paid for it before, and the answer "
+                    f"{url} answers {answer.status}: {message}; {paid} was paid for it before, and the answer "
                     "is lost: fetch it again to pay again",
                     code,
                 )
-            if not can_catch_up:
+            if best is None:
                 raise FetchError(f"{url} answers {answer.status}: {message}", code)
+            self._answered(payments)
+            payments = [payer.pay(last.channel_id, terms.price, _reference(url))]
+
+    def _add(self, url: str, payments: list[Payment], rest: int) -> bool:
+        """Add what is missing to a payment whose voucher was refused as too little, if that can be: once, and only if
+        nothing else was signed since, which would be paid along with it."""
+        last = payments[-1]
+        newest = self._payer.payment(last.channel_id)
+        if rest <= 0 or last.reference != _reference(url) or newest is None or newest.amount != last.amount:
+            return False
+        with suppress(ChannelError):  # not enough left in it, say
+            payments.append(self._payer.pay(last.channel_id, rest, _reference_of_rest(url)))
+            return True
+        return False
+
+    def _answered(self, payments: list[Payment]) -> None:
+        # In this order: if only the last is left, it is sent again.
+        for payment in payments:
             self._payer.answered(payment)
-            payment = self._payer.pay(payment.channel_id, terms.price, reference)
+
+    @staticmethod
+    def _unchanged(url: str, agreed: Terms, terms: Terms, paid: int) -> Terms:
+        """New terms, unless what was signed under the old ones pays somebody else."""
+        if terms.payee != agreed.payee:
+            raise FetchError(
+                f"{url} is to be paid to {terms.payee} now, and {paid} was signed for {agreed.payee}, who may take it: "
+                "fetch it again to pay the new one",
+                "terms_changed",
+            )
+        return terms
 
     def ask_to_close(self, url: str, channel_id: bytes) -> SignedClose:
         """A payee's consent to close a channel, from its service. Raises FetchError, ChannelError or MalformedError."""
@@ -157,11 +293,22 @@ class PayingClient:
             )
         return terms
 
-    def _channel(self, terms: Terms) -> bytes:
+    def _read_l1(self, age: float) -> None:
+        """Read L1, and send what waits, unless that was done less than so many seconds ago."""
+        if time.monotonic() - self._read_at >= age:
+            self._payer.run_until_idle()
+            self._read_at = time.monotonic()
+
+    def _channel(self, terms: Terms, may_open: bool) -> bytes | None:
         """A channel with enough in it, opened if there is none."""
         payer, price = self._payer, max(terms.price, 1)
         entry = payer.find(terms.payee, terms.token, price, terms.withdraw_delay)
         if entry is None:
+            self._read_l1(0)
+            entry = payer.find(terms.payee, terms.token, price, terms.withdraw_delay)
+        if entry is None:
+            if not may_open:
+                return None
             if self._deposit < price:
                 raise FetchError(
                     f"no channel to {terms.payee} has {price} left: open one with --deposit, of {price} or more"
@@ -195,15 +342,13 @@ class PayingClient:
         headers = {} if signed is None else {HEADER: signed.text}
         body = bytearray()
         try:
-            # Without redirections: a voucher is for the service that was asked.
-            with requests.request(
-                method, url, headers=headers, timeout=30, allow_redirects=False, stream=True
-            ) as response:
+            with self._connections.send(method, url, headers) as response:
                 for part in response.iter_content(1 << 16):
                     body += part
                     if len(body) > MAX_ANSWER:
                         raise FetchError(f"{url} answers with more than {MAX_ANSWER} bytes: that is not read")
                 status, kind = response.status_code, response.headers.get("Content-Type", "")
+                price = response.headers.get(PRICE_HEADER, "")
         except requests.RequestException as error:
             raise FetchError(
                 f"no service answers at {url} ({type(error).__name__}): check the address; a payment that was signed "
@@ -213,7 +358,25 @@ class PayingClient:
         if len(body) <= MAX_JSON:
             with suppress(ValueError, RecursionError):
                 raw = json.loads(body)
-        return _Answer(status, bytes(body), kind, raw if isinstance(raw, dict) else {})
+        return _Answer(status, bytes(body), kind, price, raw if isinstance(raw, dict) else {})
+
+
+def _reference(url: str) -> str:
+    """Of the payment for a request."""
+    return f"GET {url}"
+
+
+def _reference_of_rest(url: str) -> str:
+    """Of what is added to it when the price has risen."""
+    return f"the rest for GET {url}"
+
+
+def _better(answer: _Answer, last: Payment) -> SignedVoucher | None:
+    """The voucher that a service shows for a refusal, if it makes the last one worthless. The last one itself, or one
+    of another channel, would prove nothing: with that a service could be paid twice."""
+    shown = answer.json.get("best")
+    best = SignedVoucher.parse(shown) if isinstance(shown, str) else None
+    return best if best is not None and best.channel_id == last.channel_id and best.amount > last.amount else None
 
 
 def _problem(answer: _Answer) -> tuple[str, str]:

@@ -29,6 +29,9 @@ from layer2.node.service import ApiError, StepLoop, create_service
 HEADER: Final = "Payment-Voucher"
 """Carries a voucher: `0x<channel>.<amount>.0x<signature>`."""
 
+PRICE_HEADER: Final = "Payment-Price"
+"""Of an answer that was paid for: what the request costs now, so that a payer need not ask before the next."""
+
 MAX_BODY: Final = 1024
 MAX_TOGETHER: Final = 256
 """Vouchers that share one write to the disk."""
@@ -80,10 +83,11 @@ class Terms:
 
 @dataclass(frozen=True)
 class Good:
-    """What is sold at a path: its price in smallest units, and what makes the answer's body anew for each request."""
+    """What is sold at a path: its price in smallest units, and the answer's body, or what makes it anew for each
+    request, in a thread of its own."""
 
     price: int
-    body: Callable[[], bytes]
+    body: bytes | Callable[[], bytes]
     content_type: str = "text/plain"
 
     def __post_init__(self) -> None:
@@ -203,11 +207,13 @@ class Shop:
         except RefusedError as refusal:
             return self._payment_required(good, refusal.code, str(refusal), self._evidence(refusal, signed))
         body = await self._body(good, taken, reference)
-        headers = {"Payment-Accepted": f"{taken.amount}"}
+        headers = {"Payment-Accepted": f"{taken.amount}", PRICE_HEADER: f"{good.price}"}
         return web.Response(body=body, content_type=good.content_type, headers=headers)
 
     async def _body(self, good: Good, taken: Accepted, reference: str) -> bytes:
         """Made once for a voucher, however often it comes: while it is made, the others wait for the same."""
+        if isinstance(good.body, bytes):
+            return good.body
         key = taken.channel_id
         known = self._answers.get(key)
         if known is not None and (known.amount, known.reference) == (taken.amount, reference):

@@ -2,16 +2,19 @@
 
 import asyncio
 import http.client
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import requests
 
-from layer2.channels import paid
+from layer2.actors.errors import RefusedError
+from layer2.channels import fetching, paid
 from layer2.channels.errors import ChannelError, MalformedError
 from layer2.channels.fetching import FetchError, PayingClient
 from layer2.channels.paid import HEADER, Desk, Good, Shop, Terms, create_shop
@@ -32,7 +35,12 @@ class Service:
 
     payee: Payee
     url: str
+    shop: Shop
     made: list[str] = field(default_factory=list)
+
+    def reprice(self, price: int) -> None:
+        """Of the weather."""
+        self.shop._goods["/weather"] = replace(self.shop._goods["/weather"], price=price)
 
     def get(self, path: str = "/weather", *vouchers: str) -> requests.Response:
         return requests.get(self.url + path, headers={HEADER: vouchers[0]} if vouchers else {}, timeout=30)
@@ -67,7 +75,7 @@ def service(world: ChannelWorld, step: bool = True) -> Iterator[Service]:
                 loop.start()
             else:
                 payee.step()
-            yield Service(payee, server.url, made)
+            yield Service(payee, server.url, shop, made)
             loop.stop()
 
 
@@ -111,6 +119,18 @@ def test_an_answer_that_got_lost_is_given_again(world: ChannelWorld, running: Se
     running.refuses(402, "stale_voucher", "/news", voucher)
     running.refuses(402, "stale_voucher", "/weather?now", voucher)
     assert running.made == ["weather"]
+
+
+def test_goods_in_memory(world: ChannelWorld, running: Service, config: ChannelConfig) -> None:
+    """As others: once for a voucher, and for what it was given for."""
+    running.shop._goods["/memory"] = Good(PRICE, b"always here")
+    voucher = world.voucher(config, 15).text
+    answer = running.get("/memory", voucher)
+    accepted, price = answer.headers["Payment-Accepted"], answer.headers["Payment-Price"]
+    assert (answer.text, accepted, price) == ("always here", "15", "10")
+    assert running.get("/memory", voucher).text == "always here"
+    running.refuses(402, "stale_voucher", "/memory?now", voucher)
+    running.refuses(402, "stale_voucher", "/weather", voucher)
 
 
 def test_an_answer_that_is_too_long_to_keep(
@@ -531,3 +551,296 @@ def test_long_answers_are_not_read(world: ChannelWorld, monkeypatch: pytest.Monk
     monkeypatch.setattr("layer2.channels.fetching.MAX_ANSWER", 100)
     with service(world) as running, client(world) as (buyer, _), pytest.raises(FetchError, match="more than 100 bytes"):
         buyer.fetch(running.url + "/weather")
+
+
+# -------------------------------------------------------------------- terms that are remembered
+
+
+@pytest.fixture
+def requested(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """What each request of clients carries: the amount of its voucher, or 0."""
+    amounts: list[int] = []
+    get = PayingClient._get
+
+    def recorded(buyer: PayingClient, url: str, signed: SignedVoucher | None = None) -> object:
+        amounts.append(0 if signed is None else signed.amount)
+        return get(buyer, url, signed)
+
+    monkeypatch.setattr(PayingClient, "_get", recorded)
+    return amounts
+
+
+def test_a_purchase_is_one_request(world: ChannelWorld, requested: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """And L1 is read only before the first one, or when the last time is long ago."""
+    with service(world) as running, client(world, deposit=1000) as (buyer, payer):
+        url = running.url + "/weather"
+        buyer.fetch(url)
+        del requested[:]
+        reads: list[int] = []
+        read = payer.run_until_idle
+        monkeypatch.setattr(payer, "run_until_idle", lambda: reads.append(1) or read())
+        monkeypatch.setattr(fetching, "READ_AFTER", 3600)
+        assert [buyer.fetch(url).payment.paid for _ in range(3)] == [10] * 3
+        assert (requested, reads) == ([20, 30, 40], [])
+        assert buyer.fetch(running.url + "/news").payment.amount == 50
+        assert (requested[3:], reads) == ([0, 50], [])
+        monkeypatch.setattr(fetching, "READ_AFTER", 0)
+        assert buyer.fetch(url).payment.amount == 60
+        assert (requested[5:], reads) == ([60], [1])
+
+
+def test_l1_is_read_after_an_error(world: ChannelWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    with service(world) as running, client(world, deposit=1000) as (buyer, payer):
+        url = running.url + "/weather"
+        key = buyer.fetch(url).payment.channel_id
+        running.payee.sign_close(key)
+        monkeypatch.setattr(fetching, "READ_AFTER", 3600)
+        with pytest.raises(FetchError, match="the closing of channel"):
+            buyer.fetch(url)
+        reads: list[int] = []
+        read = payer.run_until_idle
+        monkeypatch.setattr(payer, "run_until_idle", lambda: reads.append(1) or read())
+        with pytest.raises(FetchError, match="the closing of channel"):
+            buyer.fetch(url)
+        assert reads == [1]
+
+
+def test_stale_terms_are_asked_for_again(
+    world: ChannelWorld, requested: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "ASK_AFTER", 0)
+    with service(world) as running, client(world, deposit=100) as (buyer, _):
+        for _ in range(2):
+            buyer.fetch(running.url + "/weather")
+    assert requested[-2:] == [0, 20]
+
+
+def test_few_terms_are_remembered(world: ChannelWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "MAX_AGREED", 2)
+    with service(world) as running, client(world, deposit=100) as (buyer, _):
+        urls = [f"{running.url}/weather?{query}" for query in "abc"]
+        for url in urls:
+            buyer.fetch(url)
+        assert list(buyer._agreed) == urls[1:]
+
+
+def test_no_channel_is_opened_on_terms_of_before(world: ChannelWorld, requested: list[int]) -> None:
+    with service(world) as running, client(world, deposit=PRICE) as (buyer, payer):
+        url = running.url + "/weather"
+        buyer.fetch(url)
+        del requested[:]
+        buyer.fetch(url)
+        assert requested[0] == 0
+        assert len(payer.follower.hub) == 2
+
+
+def test_a_price_that_has_risen_is_paid_once(world: ChannelWorld, requested: list[int]) -> None:
+    """The voucher of the old price was given away: only the difference is added."""
+    with service(world) as running, client(world, deposit=100, max_price=15) as (buyer, payer):
+        url = running.url + "/weather"
+        key = buyer.fetch(url).payment.channel_id
+        del requested[:]
+        running.reprice(15)
+        fetched = buyer.fetch(url)
+        assert (fetched.body, fetched.payment.amount, fetched.payment.paid) == (b"weather 2", 25, 15)
+        assert requested == [20, 25]
+        assert (running.payee.best(key).amount, payer.payment(key).amount) == (25, 25)
+        assert buyer.fetch(url).payment.amount == 40
+        assert requested == [20, 25, 0, 40]
+
+
+def test_attack_a_price_that_rises_with_every_voucher(world: ChannelWorld, requested: list[int]) -> None:
+    """It is followed once."""
+    with service(world) as running, client(world, deposit=100, max_price=50) as (buyer, payer):
+        url = running.url + "/weather"
+        key = buyer.fetch(url).payment.channel_id
+        del requested[:]
+        running.reprice(11)
+        require = running.shop._payment_required
+
+        def rising(good: Good, *rest: object) -> object:
+            running.reprice(good.price + 1)
+            return require(good, *rest)
+
+        running.shop._payment_required = rising
+        with pytest.raises(FetchError, match="the voucher pays 11 more than before, the price is 12"):
+            buyer.fetch(url)
+        assert requested == [20, 21]
+        assert payer.payment(key).amount == 21
+
+
+def test_a_price_that_has_risen_too_far_is_not_paid(world: ChannelWorld) -> None:
+    """What was signed is offered again when the price is back."""
+    with service(world) as running, client(world, deposit=100, max_price=15) as (buyer, payer):
+        url = running.url + "/weather"
+        key = buyer.fetch(url).payment.channel_id
+        running.reprice(16)
+        for _ in range(3):
+            with pytest.raises(FetchError, match="wants 16 for this, more than 15: allow it with --max-price"):
+                buyer.fetch(url)
+        assert payer.payment(key).amount == 20
+        running.reprice(PRICE)
+        assert buyer.fetch(url).payment.amount == 20
+
+
+def test_a_price_that_has_fallen_is_noticed(world: ChannelWorld) -> None:
+    """With the next answer: that one is paid at the price that was agreed."""
+    with service(world) as running, client(world, deposit=100) as (buyer, _):
+        url = running.url + "/weather"
+        buyer.fetch(url)
+        running.reprice(4)
+        assert [buyer.fetch(url).payment.paid for _ in range(3)] == [10, 4, 4]
+
+
+@pytest.mark.parametrize("has_arrived", [False, True])
+def test_a_rest_whose_answer_got_lost_is_paid_once(world: ChannelWorld, has_arrived: bool) -> None:
+    """The client is killed when it has added to a payment, before or after the service has got that."""
+    with service(world) as running:
+        url = running.url + "/weather"
+        running.reprice(15)
+        with client(world) as (_, payer):
+            key = payer.open(world.bob.address, 50, withdraw_delay=24 * HOUR).id
+            payer.run_until_idle()
+            running.wait_for(key)
+            payer.pay(key, 10, f"GET {url}")
+            rest = payer.pay(key, 5, f"the rest for GET {url}")
+            if has_arrived:
+                assert running.get("/weather", rest.signed.text).text == "weather 1"
+        with client(world, max_price=15) as (buyer, payer):
+            fetched = buyer.fetch(url)
+            assert (fetched.body, fetched.payment.amount, fetched.payment.paid) == (b"weather 1", 15, 15)
+            assert buyer.fetch(url).payment.amount == 30
+
+
+@pytest.mark.parametrize("deposit", [24, 100])
+def test_a_rest_that_cannot_be_added(world: ChannelWorld, deposit: int) -> None:
+    """Too little is left, or something else was paid since: the buyer is told, and pays again only if it asks again."""
+    with service(world) as running, client(world, deposit=deposit, max_price=15) as (buyer, payer):
+        url = running.url + "/weather"
+        key = buyer.fetch(url).payment.channel_id
+        running.reprice(15)
+        if deposit == 100:
+            payer.pay(key, 10, f"GET {url}")
+            payer.pay(key, 10, "something else")
+        else:
+            with pytest.raises(FetchError, match="answers 402: the voucher pays 10 more than before, the price is 15"):
+                buyer.fetch(url)
+        signed = payer.payment(key).amount
+        with pytest.raises(FetchError, match="10 was paid for it before, and the answer is lost"):
+            buyer.fetch(url)
+        assert payer.payment(key).amount == signed
+        assert buyer.fetch(url).payment.paid == 15
+
+
+def test_another_payee_is_paid_only_when_asked_again(world: ChannelWorld, requested: list[int]) -> None:
+    """The first one may have the voucher that was refused: to pay the other at once could be to pay twice."""
+    with (
+        service(world) as running,
+        world.payee(who=world.carol, database="carol.sqlite") as other,
+        Desk(other) as desk,
+        client(world, deposit=100) as (buyer, payer),
+    ):
+        url = running.url + "/weather"
+        key = buyer.fetch(url).payment.channel_id
+        loop = StepLoop(other, 0.05)
+        loop.start()
+        running.shop.payee, running.shop._desk = other, desk
+        del requested[:]
+        with pytest.raises(FetchError, match=f"paid to {world.carol.address} now, and 10 was signed for") as caught:
+            buyer.fetch(url)
+        assert caught.value.code == "terms_changed"
+        assert (requested, list(payer.follower.hub)) == ([20], [key])
+        fetched = buyer.fetch(url)
+        assert fetched.payment.amount == 10
+        assert payer.entry(fetched.payment.channel_id).config.payee == world.carol.address
+        assert buyer.fetch(url).payment.amount == 20
+        loop.stop()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hub": "0x" + "11" * 20}, "takes vouchers of hub 0x1111"),
+        ({"token": "0x" + "11" * 20}, "wants token 0x1111"),
+        ({"minimumWithdrawDelay": f"{25 * HOUR}"}, "withdrawals to take 90000 s, more than 86400"),
+    ],
+)
+def test_attack_other_terms_after_the_first_purchase(
+    world: ChannelWorld, monkeypatch: pytest.MonkeyPatch, change: dict[str, str], message: str
+) -> None:
+    with service(world) as running, client(world, deposit=100, max_price=11) as (buyer, payer):
+        url = running.url + "/weather"
+        key = buyer.fetch(url).payment.channel_id
+        running.reprice(11)
+        honest = Terms.to_json
+        monkeypatch.setattr(Terms, "to_json", lambda terms: honest(terms) | change)
+        for _ in range(2):
+            with pytest.raises(FetchError, match=message):
+                buyer.fetch(url)
+        assert payer.payment(key).amount == 20
+
+
+def test_what_is_not_sold_any_more(world: ChannelWorld) -> None:
+    with service(world) as running, client(world, deposit=100) as (buyer, payer):
+        url = running.url + "/weather"
+        key = buyer.fetch(url).payment.channel_id
+        good = running.shop._goods.pop("/weather")
+        with pytest.raises(FetchError, match="answers 404: nothing is sold at /weather"):
+            buyer.fetch(url)
+        assert buyer.fetch(url).status == 404
+        running.shop._goods["/weather"] = good
+        assert buyer.fetch(url).payment.amount == payer.payment(key).amount == 20
+
+
+@pytest.mark.parametrize("shows", ["the same", "another channel's"])
+def test_attack_evidence_that_proves_nothing(world: ChannelWorld, monkeypatch: pytest.MonkeyPatch, shows: str) -> None:
+    """A service keeps a voucher, says it is stale, and shows it or some other as evidence: it gets no second one."""
+    with service(world) as running, client(world) as (buyer, payer):
+        other, key = (payer.open(world.bob.address, deposit, withdraw_delay=24 * HOUR).id for deposit in (95, 100))
+        payer.run_until_idle()
+        running.wait_for(key)
+        url = running.url + "/weather"
+        assert buyer.fetch(url).payment.channel_id == key
+        strange = payer.pay(other, 80).signed
+        monkeypatch.setattr(
+            running.shop, "_evidence", lambda refusal, signed: signed if shows == "the same" else strange
+        )
+        refusal = RefusedError("stale_voucher", "it was seen before")
+        monkeypatch.setattr(running.payee, "accept_many", lambda offers: [refusal for _ in offers])
+        with pytest.raises(FetchError, match="it was seen before"):
+            buyer.fetch(url)
+        assert payer.payment(key).amount == 20
+
+
+def test_one_client_in_many_threads(world: ChannelWorld) -> None:
+    """Their vouchers arrive in order, so each buys something."""
+    with service(world) as running, client(world, deposit=1000) as (buyer, payer), ThreadPoolExecutor(4) as pool:
+        urls = [f"{running.url}/{name}?{number}" for number in range(4) for name in ("weather", "news")]
+        bought = list(pool.map(buyer.fetch, urls * 2))
+        assert len({one.body for one in bought}) == len(bought) == 16
+        assert sum(one.payment.paid for one in bought) == 160
+        assert max(one.payment.amount for one in bought) == 160
+        assert len(payer.follower.hub) == 1
+
+
+def test_connections_stay_open(world: ChannelWorld) -> None:
+    """One that the service has closed meanwhile is opened again. Its cookies are not sent back."""
+    heads: list[bytes] = []
+
+    def answer(listener: socket.socket) -> None:
+        for answers in (1, 2):
+            connection, _ = listener.accept()
+            with connection:
+                for place in range(2):
+                    heads.append(connection.recv(1 << 16))
+                    if place < answers:
+                        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: a=b\r\n\r\nhi")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, client(world) as (buyer, _):
+        thread = threading.Thread(target=answer, args=(listener,), daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/x"
+        assert [buyer.fetch(url).body for _ in range(3)] == [b"hi"] * 3
+        thread.join(10)
+    assert len(heads) == 4  # the second one twice
+    assert all(head.startswith(b"GET /x") and b"Cookie" not in head for head in heads)
