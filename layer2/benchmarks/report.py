@@ -296,8 +296,8 @@ def _channels(actions: Iterable[ActionGas], vouchers: payee.VoucherSpeed, http: 
         "",
         "A payee checks a voucher whole (reading, rules, digest, signature) and stores it before it answers. The paid "
         f"service and {paid.BUYERS} buyers at once, each with a channel, are processes of their own on this machine, "
-        "beside the node; requests are real ones over loopback. A purchase by `fetch` is two of them, as the first one "
-        "gets 402, each over a new connection, and it asks the node for news.",
+        "beside the node; requests are real ones over loopback. A purchase by `fetch` is one of them, over a kept "
+        "connection, once the client knows the terms; each is signed, and stored before and after.",
         "",
         *_table(
             ("vouchers", "a second"),
