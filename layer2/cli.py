@@ -109,8 +109,7 @@ def reports_errors(function: F) -> F:
         from layer2.chain.errors import ChainError
         from layer2.crypto.errors import CryptoError
         from layer2.ledger.errors import LedgerError
-        from layer2.node.client import RelayerClientError
-        from layer2.node.sequencer_client import SequencerClientError
+        from layer2.node.client import ServiceError
         from layer2.node.server import ServerError
         from layer2.node.wire import WireError
         from layer2.optimistic.errors import OptimisticError
@@ -134,9 +133,8 @@ def reports_errors(function: F) -> F:
             OptimisticError,
             OSError,
             ProofError,
-            RelayerClientError,
             RequestException,
-            SequencerClientError,
+            ServiceError,
             ServerError,
             ToolMissingError,
             WalletError,

@@ -12,12 +12,16 @@ from layer2.node.wire import WireError, account_from_json, address, operation_to
 DEFAULT_URL: Final = "http://127.0.0.1:8547"
 
 
-class RelayerClientError(Exception):
-    """The relayer does not answer, or refuses. `code` is its short name for the reason, "" when it did not answer."""
+class ServiceError(Exception):
+    """A service does not answer, or refuses. `code` is its short name for the reason, "" when it did not answer."""
 
     def __init__(self, message: str, code: str = "") -> None:
         super().__init__(message)
         self.code = code
+
+
+class RelayerClientError(ServiceError):
+    """The relayer does not answer, or refuses."""
 
 
 @dataclass(frozen=True)
@@ -75,20 +79,30 @@ class RelayerClient:
             raise RelayerClientError(f"the relayer at {self.url} answers nonsense: {error}") from error
 
     def _ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        try:
-            response = requests.request(method, self.url + path, json=body, timeout=self._timeout)
-        except requests.RequestException as error:
-            raise RelayerClientError(
-                f"no relayer answers at {self.url} ({type(error).__name__}): start one with `ape run relayer`, or give "
-                "its address with --relayer"
-            ) from error
-        try:
-            raw = response.json()
-        except ValueError:
-            raw = None
-        if response.ok and isinstance(raw, dict):
-            return raw
-        problem = raw.get("error") if isinstance(raw, dict) else None
-        if isinstance(problem, dict):
-            raise RelayerClientError(str(problem.get("message")), str(problem.get("code")))
-        raise RelayerClientError(f"{self.url} answers {response.status_code} and is no relayer: check the address")
+        return ask(RelayerClientError, "relayer", method, self.url, path, timeout=self._timeout, json=body)
+
+
+def ask(
+    error: type[ServiceError], who: str, method: str, url: str, path: str, *, timeout: float, **body: Any
+) -> dict[str, Any]:
+    """The JSON object that a service answers. who: "relayer" or "sequencer". body: as `requests` takes it.
+
+    Raises `error` when nobody answers, when the service refuses (with its code), or when it is no such service.
+    """
+    try:
+        response = requests.request(method, url + path, timeout=timeout, **body)
+    except requests.RequestException as problem:
+        raise error(
+            f"no {who} answers at {url} ({type(problem).__name__}): start one with `ape run {who}`, or give "
+            f"its address with --{who}"
+        ) from problem
+    try:
+        raw = response.json()
+    except ValueError:
+        raw = None
+    if response.ok and isinstance(raw, dict):
+        return raw
+    refusal = raw.get("error") if isinstance(raw, dict) else None
+    if isinstance(refusal, dict):
+        raise error(str(refusal.get("message")), str(refusal.get("code")))
+    raise error(f"{url} answers {response.status_code} and is no {who}: check the address")

@@ -1,10 +1,9 @@
-"""Talks to a sequencer's HTTP service. May import `layer2.node.wire`, `layer2.optimistic` and requests."""
+"""Talks to a sequencer's HTTP service. May import `layer2.node` and `layer2.optimistic`."""
 
 from dataclasses import dataclass
 from typing import Any, Final
 
-import requests
-
+from layer2.node.client import ServiceError, ask
 from layer2.node.wire import WireError, address, parse_address, parse_number
 from layer2.optimistic.operations import Operation
 from layer2.optimistic.records import NFT, Account, Pool, Position, Record
@@ -12,12 +11,8 @@ from layer2.optimistic.records import NFT, Account, Pool, Position, Record
 DEFAULT_URL: Final = "http://127.0.0.1:8548"
 
 
-class SequencerClientError(Exception):
-    """The sequencer does not answer, or refuses. `code` is its short name for the reason, "" when it did not answer."""
-
-    def __init__(self, message: str, code: str = "") -> None:
-        super().__init__(message)
-        self.code = code
+class SequencerClientError(ServiceError):
+    """The sequencer does not answer, or refuses."""
 
 
 @dataclass(frozen=True)
@@ -143,23 +138,7 @@ class SequencerClient:
         return self._request(method, path, body)
 
     def _request(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
-        try:
-            response = requests.request(method, self.url + path, data=body, timeout=self._timeout)
-        except requests.RequestException as error:
-            raise SequencerClientError(
-                f"no sequencer answers at {self.url} ({type(error).__name__}): start one with `ape run sequencer`, or "
-                "give its address with --sequencer"
-            ) from error
-        try:
-            raw = response.json()
-        except ValueError:
-            raw = None
-        if response.ok and isinstance(raw, dict):
-            return raw
-        problem = raw.get("error") if isinstance(raw, dict) else None
-        if isinstance(problem, dict):
-            raise SequencerClientError(str(problem.get("message")), str(problem.get("code")))
-        raise SequencerClientError(f"{self.url} answers {response.status_code} and is no sequencer: check the address")
+        return ask(SequencerClientError, "sequencer", method, self.url, path, timeout=self._timeout, data=body)
 
 
 def record_from_json(raw: object) -> Record:
