@@ -516,8 +516,8 @@ def buy_nft(wallet: Any, offer: Path, price: str, fee: str, source: int | None, 
     token = wallet.token_by_id(made.token)
     accepted = wallet.buy_nft(made, token.parse(price), fee=token.parse(fee), source=source)
     click.echo(
-        f"NFT {made.nft}, content 0x{made.content.hex()}, bought from {address(made.seller)} for "
-        f"{token.show(made.price)}"
+        f"NFT {made.nft}, content 0x{made.content.hex()}, created by {address(made.creator)}, bought from "
+        f"{address(made.seller)} for {token.show(made.price)}"
     )
     _handed_in(wallet, accepted, wait)
 

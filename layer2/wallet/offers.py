@@ -16,14 +16,15 @@ FORMAT: Final = "layer2 NFT offer 1"
 class Offer:
     """A seller's signed offer of an NFT, which anybody can take until it expires or the NFT is handed on.
 
-    nft: its index, content and nonce; price in smallest units of `token`, to `seller_account`; expiry in seconds since
-    1970.
+    nft: its index, content, creator and nonce; price in smallest units of `token`, to `seller_account`; expiry in
+    seconds since 1970.
     """
 
     chain_id: int
     rollup: int
     nft: int
     content: bytes
+    creator: int
     nonce: int
     seller: int
     seller_account: int
@@ -40,6 +41,7 @@ class Offer:
             "rollup": address(self.rollup),
             "nft": self.nft,
             "content": f"0x{self.content.hex()}",
+            "creator": address(self.creator),
             "nonce": self.nonce,
             "seller": address(self.seller),
             "sellerAccount": self.seller_account,
@@ -65,6 +67,7 @@ class Offer:
                 parse_address(raw["rollup"], "rollup"),
                 _number(raw, "nft", 32),
                 parse_bytes32(raw["content"], "content"),
+                parse_address(raw["creator"], "creator"),
                 _number(raw, "nonce", 32),
                 parse_address(raw["seller"], "seller"),
                 _number(raw, "sellerAccount", 32),

@@ -344,6 +344,7 @@ class OptimisticWallet(CustodyWallet):
             int(self.rollup.address, 16),
             nft,
             record.content,
+            record.creator,
             record.nonce,
             self.owner,
             account,
@@ -366,7 +367,7 @@ class OptimisticWallet(CustodyWallet):
         if offer.expiry < self._expiry(0):
             raise WalletError(f"the offer expired at {show_time(offer.expiry)}: ask the seller for a new one")
         record = self._find(offer.nft, NFT, "NFT")
-        if (record.owner, record.content, record.nonce) != (offer.seller, offer.content, offer.nonce):
+        if record != NFT(offer.seller, offer.creator, offer.nonce, offer.content):
             raise WalletError(f"NFT {offer.nft} is not what the offer says any more: it was handed on")
         buyer = self._spender(token, token.sendable(price), fee, source)
         operation = PurchaseNFT(

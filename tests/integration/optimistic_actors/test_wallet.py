@@ -137,6 +137,7 @@ def test_the_whole_story(
     for field, value, message in (
         ("price", "24000000", "the offer is not signed by"),
         ("content", "0x" + "18" * 32, "is not what the offer says any more"),
+        ("creator", signer(2).address, "is not what the offer says any more"),
         ("expiry", 1, "the offer expired at 1970-01-01 00:00:01 UTC"),
         ("chainId", 5, f"the offer is for rollup {used.address} on chain 5"),
         ("signature", "0x12", "the signature has 1 bytes, not 64"),
@@ -149,7 +150,7 @@ def test_the_whole_story(
         price = "24" if field == "price" else "25"
         assert message in bob("nft", "buy", str(forged), "--price", price, code=1)
     bought = bob(*buy, "25", "--wait", "60")
-    assert f"NFT 7, content {CONTENT}, bought from {signer(1).address} for 25 USDC" in bought
+    assert f"NFT 7, content {CONTENT}, created by {signer(1).address}, bought from {signer(1).address} for 25" in bought
     assert f"owner {signer(2).address}, creator {signer(1).address}, handed on 3 times" in bob("show", "7")
     assert "account 3: 75 USDC, nonce 2" in bob("balance")
     assert "is not what the offer says any more: it was handed on" in bob(*buy, "25", code=1)
