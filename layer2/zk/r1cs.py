@@ -15,7 +15,7 @@ from heapq import heapify, heappop, heappush
 from pathlib import Path
 
 Term = tuple[int, int]
-"""(wire, coefficient)"""
+"""(wire, coefficient); coefficients of more than half of the prime are written as negative numbers."""
 Combination = tuple[Term, ...]
 """Linear combination of wires."""
 
@@ -72,9 +72,16 @@ class R1cs:
             raise ValueError(
                 f"witness has {len(witness)} values, the circuit {self.wires} wires: use the circuit's own"
             )
+        prime = self.prime
         for constraint in self.constraints:
-            a, b, c = (sum(witness[w] * k for w, k in side) for side in (constraint.a, constraint.b, constraint.c))
-            yield a % self.prime, b % self.prime, c % self.prime
+            a = b = c = 0
+            for wire, coefficient in constraint.a:
+                a += witness[wire] * coefficient
+            for wire, coefficient in constraint.b:
+                b += witness[wire] * coefficient
+            for wire, coefficient in constraint.c:
+                c += witness[wire] * coefficient
+            yield a % prime, b % prime, c % prime
 
 
 class WitnessProbe:
@@ -195,7 +202,9 @@ def read_r1cs(path: Path) -> R1cs:
             raw = body[offset + 4 : offset + 4 + size]
             coefficient = known.get(raw)
             if coefficient is None:
-                coefficient = known[raw] = int.from_bytes(raw, "little")
+                # Nearly all are small or a small one's negative: products with those are quicker.
+                value = int.from_bytes(raw, "little")
+                coefficient = known[raw] = value if value <= prime // 2 else value - prime
             terms.append((wire, coefficient))
             offset += 4 + size
         return tuple(terms)
