@@ -1,5 +1,6 @@
 """What every test shares."""
 
+import os
 from collections.abc import Callable, Iterator
 
 import ape
@@ -17,6 +18,12 @@ settings.register_profile("layer2", deadline=None, derandomize=True, print_blob=
 settings.load_profile("layer2")
 
 transport.install()
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than cores: a worker waits for chains and processes for nearly half of its time."""
+    return (os.cpu_count() or 1) + 1
+
 
 SLOT = 12
 """Seconds from one block to the next on Ape's chain, as on Ethereum."""

@@ -17,16 +17,22 @@ class Anvil(local.Anvil):
 
     def revert(self, snapshot: str) -> None:
         """Back to a snapshot: its later blocks are gone, as in a reorg."""
+        if self.request("anvil_getAutomine"):
+            # A transaction that was sent a moment ago may be being mined. If that goes on during the revert, Anvil ends
+            # with one block's state and another one's blocks; mining once more waits for it.
+            self.mine()
         assert self.request("evm_revert", snapshot) is True
 
     @contextmanager
     def undone(self) -> Iterator[None]:
         """What happens inside is undone afterwards, and nothing of it waits to be mined."""
         snapshot = self.snapshot()
-        yield
-        self.automine(True)
-        self.drop_all()
-        self.revert(snapshot)
+        try:
+            yield
+        finally:
+            self.automine(True)
+            self.drop_all()
+            self.revert(snapshot)
 
     def mine(self, blocks: int = 1) -> None:
         self.request("anvil_mine", hex(blocks))
