@@ -164,6 +164,21 @@ class ChainCommand(ConnectedProviderCommand):
             ) from error
 
 
+class QuietCommand(ChainCommand):
+    """Prints nothing of Ape's on standard output, which is for keys, vouchers, messages and goods."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As that of `ChainCommand`."""
+        from ape.logging import LogLevel, logger
+
+        before = logger.level
+        logger.set_level(LogLevel.WARNING)
+        try:
+            return super().invoke(ctx)
+        finally:
+            logger.set_level(before)
+
+
 def deployment_option(function: F) -> F:
     """--deployment: the address file."""
     return click.option(

@@ -32,20 +32,6 @@ def _database_option(function: Callable[..., None]) -> Callable[..., None]:
     )(function)
 
 
-class _QuietCommand(common.ChainCommand):
-    """Prints nothing of Ape's on standard output, where vouchers, messages and goods go."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        from ape.logging import LogLevel, logger
-
-        before = logger.level
-        logger.set_level(LogLevel.WARNING)
-        try:
-            return super().invoke(ctx)
-        finally:
-            logger.set_level(before)
-
-
 def _command(name: str, group: click.Group = cli) -> Callable[[Callable[..., None]], click.Command]:
     """A command of a group; its function gets the contracts, the account, the database's file if named, and options."""
 
@@ -59,7 +45,7 @@ def _command(name: str, group: click.Group = cli) -> Callable[[Callable[..., Non
         run.__click_params__ = list(getattr(function, "__click_params__", []))  # type: ignore[attr-defined]
         for option in (_database_option, common.account_option, common.deployment_option):
             run = option(run)
-        return group.command(name, cls=_QuietCommand)(run)
+        return group.command(name, cls=common.QuietCommand)(run)
 
     return decorate
 

@@ -81,7 +81,7 @@ def _command(
                 default=0.0,
                 help="Seconds to wait until a batch with it is on L1 (on the ZK rollup: verified).  [default: do not]",
             )(run)
-        return group.command(name, cls=common.ChainCommand)(run)
+        return group.command(name, cls=common.QuietCommand)(run)
 
     return decorate
 

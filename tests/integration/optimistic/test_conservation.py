@@ -37,7 +37,7 @@ from layer2.optimistic.records import Account, Pool, Position, encode
 from tests.support.optimistic import DAY, FOREVER, NO_KEY, STAKE, Config, Posted, Rollup, private_key
 from tests.support.walks import machine, walk_at_random
 
-CONFIG = Config(levels=5, freeze_deadline=8 * DAY, inclusion_deadline=2 * DAY)
+CONFIG = Config(levels=5, freeze_deadline=9 * DAY, inclusion_deadline=2 * DAY)
 SEEN = {
     "wrong batch fell",
     "right batch fell",
