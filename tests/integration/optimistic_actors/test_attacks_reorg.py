@@ -195,7 +195,10 @@ def test_a_reorg_of_the_bond(world: OptimisticWorld) -> None:
 
 
 def test_a_reorg_of_the_freeze(world: OptimisticWorld) -> None:
-    """Frozen for ever, until a reorg: it executes again, and its batch takes what waited too long."""
+    """Frozen for ever, until a reorg: it executes again, and its batch takes what waited too long.
+
+    It was executed at a time of the blocks that are gone, so it waits until L1 is there again.
+    """
     with world.sequencer() as sequencer:
         sequencer.step()
         world.force(world.alice, 1)
@@ -204,16 +207,19 @@ def test_a_reorg_of_the_freeze(world: OptimisticWorld) -> None:
         with OptimisticStore() as store:
             for _, call in optimistic_reader(world.rollup, store, world.blobs)().freeze_calls():
                 send(world.chain, signer(5), world.rollup.address, call)
+        world.anvil.warp(60)
         assert sequencer.step().submitted is None
         assert sequencer.overview().is_frozen
         with pytest.raises(RefusedError, match="frozen"):
             submit(world, sequencer)
         world.anvil.revert(before)
         world.anvil.mine(3)
-        # A service looks again after a pause, whatever the first look after the reorg ended with.
-        for _ in range(2):
-            sequencer.run_until_idle()
+        report = sequencer.run_until_idle()[-1]
         assert not sequencer.overview().is_frozen
+        assert "TimestampOutOfRange" in str(report.waiting_for)
+        assert world.rollup.tip().batch_id == 1
+        world.anvil.warp(600)
+        sequencer.run_until_idle()
         check_tip(world, sequencer, 2)
         assert posted(sequencer) == [0, 50 * UNIT, 20 * UNIT]
         assert world.rollup.tip().queue_cursor == 4
