@@ -33,7 +33,7 @@ demo: circuits compile ## both rollups and channels on a local chain, with real 
 	@$(APE) run demo
 
 test: circuits test-circuits compile ## all tests; make test ARGS="tests/unit -k tree" for some
-	@$(APE) test -n auto --dist loadfile $(ARGS)
+	@$(APE) test -n auto --dist worksteal $(ARGS)
 
 bench: circuits compile ## measure, and write docs/benchmarks.json
 	@$(APE) run bench

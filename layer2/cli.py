@@ -214,6 +214,17 @@ def account_option(function: F) -> F:
     )(function)
 
 
+def interval_option(function: F) -> F:
+    """--interval: how often a service looks."""
+    return click.option(
+        "--interval",
+        type=Seconds(min_open=True),
+        default=2.0,
+        show_default=True,
+        help="Seconds between looks at an idle chain.",
+    )(function)
+
+
 def service_option(function: F) -> F:
     """--relayer, --sequencer: where the operator's service is."""
     return click.option(

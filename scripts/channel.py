@@ -272,13 +272,7 @@ def claim(
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the service listens.")
 @click.option("--port", default=8549, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
-@click.option(
-    "--interval",
-    type=common.Seconds(min_open=True),
-    default=2.0,
-    show_default=True,
-    help="Seconds between looks at an idle chain.",
-)
+@common.interval_option
 def serve(
     channels: Any,
     signer: Any,
@@ -368,13 +362,7 @@ def status(channels: Any, signer: Any, database: Path | None, channel: str | Non
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Keep the co-signed state in this JSON file; may be repeated.",
 )
-@click.option(
-    "--interval",
-    type=common.Seconds(min_open=True),
-    default=2.0,
-    show_default=True,
-    help="Seconds between looks at an idle chain.",
-)
+@common.interval_option
 @click.option("--once", is_flag=True, help="Do what there is to do, and end.")
 def watch(
     channels: Any,

@@ -35,13 +35,7 @@ from layer2 import cli as common
 )
 @click.option("--default-min-fee", default=0, show_default=True, type=click.IntRange(0), help="For the other tokens.")
 @click.option("--serve-withdrawals", is_flag=True, help="Send payouts to their owners, at the relayer's cost.")
-@click.option(
-    "--interval",
-    type=common.Seconds(min_open=True),
-    default=2.0,
-    show_default=True,
-    help="Seconds between looks at an idle chain.",
-)
+@common.interval_option
 @click.option("--workers", type=click.IntRange(1), help="Proofs at a time.  [default: one a core]")
 @click.option("--backend", type=click.Choice(["native", "snarkjs", "rapidsnark"]), help="Who proves.")
 @click.option("--circuits", "build", type=click.Path(file_okay=False, path_type=Path), help="[default: build/circuits]")

@@ -45,13 +45,7 @@ from layer2 import cli as common
 @click.option("--start-exit", is_flag=True, help="Give up the right to submit; the bond can be taken out later.")
 @click.option("--withdraw-bond", is_flag=True, help="Take the bond out, a challenge period after --start-exit.")
 @click.option("--dispute/--no-dispute", default=True, show_default=True, help="Prove wrong batches of others wrong.")
-@click.option(
-    "--interval",
-    type=common.Seconds(min_open=True),
-    default=2.0,
-    show_default=True,
-    help="Seconds between looks at an idle chain.",
-)
+@common.interval_option
 @click.option("--once", is_flag=True, help="Do what there is to do, without a service, and end.")
 @common.reports_errors
 def cli(

@@ -19,13 +19,7 @@ from layer2 import cli as common
     type=click.Path(dir_okay=False, path_type=Path),
     help="SQLite file.  [default: deploy/local/watch-<chain id>.sqlite]",
 )
-@click.option(
-    "--interval",
-    type=common.Seconds(min_open=True),
-    default=2.0,
-    show_default=True,
-    help="Seconds between looks at an idle chain.",
-)
+@common.interval_option
 @click.option("--once", is_flag=True, help="Look (and dispute) until there is nothing new, and end.")
 @common.reports_errors
 def cli(

@@ -76,27 +76,31 @@ class Circuit:
 
     def accepts(self, inputs: dict[str, Any]) -> bool:
         """Whether the witness made without checks satisfies; the generator with its checks must say the same."""
-        violations = self.violations(inputs)
-        try:
-            self._checked.calculate(inputs)
-        except WitnessError:
-            assert violations, "the generator refuses inputs that the constraints accept"
-            return False
-        assert not violations, f"the generator lets pass what the constraints refuse: {violations}"
-        return True
+        return not self._agreed_violations(inputs)
 
     def refuses(self, inputs: dict[str, Any], *rules: str) -> bool:
         """Whether inputs are refused, by the generator and by the constraints, for nothing but the given rules.
 
         Every constraint that is violated must have a wire whose name contains one of them, and each must be found.
         """
-        if self.accepts(inputs):
+        violations = self._agreed_violations(inputs)
+        if not violations:
             return False
-        violations = self.violations(inputs)
         blamed = [{rule for rule in rules if any(rule in name for name in names)} for names in violations]
         assert all(blamed), f"violated for another reason: {[sorted(v)[:8] for v in violations]}"
         assert set().union(*blamed) == set(rules), f"not violated: {set(rules) - set().union(*blamed)}"
         return True
+
+    def _agreed_violations(self, inputs: dict[str, Any]) -> list[frozenset[str]]:
+        """`violations`; the generator with its checks must refuse the inputs if and only if there are any."""
+        violations = self.violations(inputs)
+        try:
+            self._checked.calculate(inputs)
+        except WitnessError:
+            assert violations, "the generator refuses inputs that the constraints accept"
+        else:
+            assert not violations, f"the generator lets pass what the constraints refuse: {violations}"
+        return violations
 
     def violations(self, inputs: dict[str, Any]) -> list[frozenset[str]]:
         """For each constraint that the witness made without checks violates, the names of its wires."""
