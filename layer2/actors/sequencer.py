@@ -275,7 +275,7 @@ class Sequencer:
         self._flight: tuple[int, bytes, RollupState] | None = None
         self._drafts: list[Draft] = []
         self._parked: dict[bytes, _Parked] = {}
-        self._fee_tokens = self.config.fee_tokens(token.id for token in rollup.deployment.tokens)
+        self.fee_tokens: Final = self.config.fee_tokens(token.id for token in rollup.deployment.tokens)
         self._processor: BatchProcessor[bytes | int] = BatchProcessor(
             self.config.max_batch_size, self.config.batch_timeout, clock=clock
         )
@@ -373,8 +373,8 @@ class Sequencer:
         if not isinstance(payer, Account):
             return  # the execution says so better
         minimum = config.minimum_fee(payer.token)
-        if (operation.fee or minimum) and payer.token not in self._fee_tokens:
-            tokens = ", ".join(map(str, self._fee_tokens))
+        if (operation.fee or minimum) and payer.token not in self.fee_tokens:
+            tokens = ", ".join(map(str, self.fee_tokens))
             remedy = "pay from an account of one of these" if minimum else "sign with a fee of 0"
             raise RefusedError(
                 "fee_token", f"this sequencer takes fees in tokens {tokens} only, not in token {payer.token}: {remedy}"
@@ -842,7 +842,7 @@ class Sequencer:
     def _may_end_batch(self, operation: SignedOperation) -> bool:
         """Whether an operation whose fee has no place in this batch is worth the next one: tokens are free to make."""
         payer = self._payer(operation)
-        return isinstance(payer, Account) and payer.token in self._fee_tokens
+        return isinstance(payer, Account) and payer.token in self.fee_tokens
 
     def _open(self) -> Draft:
         """The last draft if it is not sealed, else a new one, with the queue entries that wait."""

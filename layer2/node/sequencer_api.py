@@ -5,7 +5,7 @@ POST /operations                 an operation's encoding (docs/optimistic.md §2
 GET  /operations/{id}            where it is
 GET  /records/{index}            an account, pool, position or NFT, as executed and as posted on L1
 GET  /accounts?owner=0x…         all accounts of an L1 address
-GET  /status                     rollup, batches, state root, block, what waits
+GET  /status                     rollup, batches, state root, block, what waits, fees
 GET  /health                     see `layer2.node.service`
 
 May import everything but wallet and scripts.
@@ -134,6 +134,7 @@ async def _get_status(request: web.Request) -> web.Response:
             "queued": overview.queued,
             "ownBatch": overview.proposal,
             "frozen": overview.is_frozen,
+            "feeTokens": sequencer.fee_tokens,
             "minimumFees": {str(token): str(fee) for token, fee in sequencer.config.minimum_fees.items()},
             "defaultMinimumFee": str(sequencer.config.default_minimum_fee),
             "expiryMargin": sequencer.config.expiry_margin,

@@ -85,6 +85,7 @@ def test_from_deposit_to_dispute(anvil: Anvil, network: list[str], file: Path, t
             if ask("/status")["batch"] == 1:
                 break
             time.sleep(0.1)
+        assert ask("/status")["feeTokens"] == [0, 1]
         assert ask("/records/1")["balance"] == "100"
         account = Account(world.alice.owner, 0, 0, 100)
         body = world.sign(
