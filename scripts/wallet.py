@@ -367,6 +367,7 @@ def show(wallet: Any, index: int) -> None:
 @click.argument("amount")
 @click.argument("pool_index", metavar="POOL", type=common.ACCOUNT_INDEX)
 @_TOKEN
+@click.option("--for", "other_name", required=True, metavar="TOKEN", help="The pool's other token.")
 @click.option("--minimum", help="Least to take of the other token.  [default: what the pool gives, less the slippage]")
 @_SLIPPAGE
 @_FEE
@@ -377,6 +378,7 @@ def swap(
     amount: str,
     pool_index: int,
     token_name: str,
+    other_name: str,
     minimum: str | None,
     slippage: int,
     fee: str,
@@ -385,16 +387,13 @@ def swap(
     wait: float,
 ) -> None:
     """Give AMOUNT of the token to POOL, for its other token."""
-    token = wallet.token(token_name)
-    least = None
-    if minimum is not None:
-        record = wallet.pool(pool_index)
-        least = wallet.token_by_id(record.token_b if token.id == record.token_a else record.token_a).parse(minimum)
+    token, other = wallet.token(token_name), wallet.token(other_name)
     traded = wallet.swap(
         token,
         token.parse(amount),
+        other,
         pool_index,
-        minimum=least,
+        minimum=None if minimum is None else other.parse(minimum),
         slippage=slippage,
         fee=token.parse(fee),
         source=source,
@@ -417,30 +416,82 @@ def create_pool(wallet: Any, amount_a: str, token_a: str, amount_b: str, token_b
 
 @_command("add", pool, waits=True, optimistic=True)
 @click.argument("pool_index", metavar="POOL", type=common.ACCOUNT_INDEX)
-@click.argument("amount")
+@click.argument("amount_a")
+@click.argument("token_a")
+@click.argument("amount_b")
+@click.argument("token_b")
 @click.option("--position", type=common.ACCOUNT_INDEX, help="Own position in the pool to add to.  [default: a new one]")
 @_SLIPPAGE
 @_FEE
 def add_liquidity(
-    wallet: Any, pool_index: int, amount: str, position: int | None, slippage: int, fee: str, wait: float
+    wallet: Any,
+    pool_index: int,
+    amount_a: str,
+    token_a: str,
+    amount_b: str,
+    token_b: str,
+    position: int | None,
+    slippage: int,
+    fee: str,
+    wait: float,
 ) -> None:
-    """Give AMOUNT of POOL's first token (`wallet show` says which), and what belongs to it of the second."""
-    token = wallet.token_by_id(wallet.pool(pool_index).token_a)
+    """Give AMOUNT_A of POOL's first token, TOKEN_A, and about AMOUNT_B of its second, TOKEN_B.
+
+    How much of the second is given belongs to the first by the pool's reserves (`wallet show` tells them). It differs
+    from AMOUNT_B by no more than the slippage, or nothing is given.
+    """
+    a, b = wallet.token(token_a), wallet.token(token_b)
     traded = wallet.add_liquidity(
-        pool_index, token.parse(amount), position=position or 0, slippage=slippage, fee=token.parse(fee)
+        pool_index,
+        a,
+        a.parse(amount_a),
+        b,
+        b.parse(amount_b),
+        position=position or 0,
+        slippage=slippage,
+        fee=a.parse(fee),
     )
     _traded(wallet, traded, wait)
 
 
 @_command("remove", pool, waits=True, optimistic=True)
 @click.argument("position", type=common.ACCOUNT_INDEX)
+@click.argument("amount_a")
+@click.argument("token_a")
+@click.argument("amount_b")
+@click.argument("token_b")
 @click.option("--shares", type=click.IntRange(1), help="How many.  [default: all]")
 @_SLIPPAGE
 @click.option("--fee", default="0", show_default=True, help="The sequencer's fee, in the pool's first token.")
-def remove_liquidity(wallet: Any, position: int, shares: int | None, slippage: int, fee: str, wait: float) -> None:
-    """Take what belongs to an own POSITION of both reserves, to your accounts."""
-    token = wallet.token_by_id(wallet.pool(wallet.position(position).pool).token_a)
-    _traded(wallet, wallet.remove_liquidity(position, shares, slippage=slippage, fee=token.parse(fee)), wait)
+def remove_liquidity(
+    wallet: Any,
+    position: int,
+    amount_a: str,
+    token_a: str,
+    amount_b: str,
+    token_b: str,
+    shares: int | None,
+    slippage: int,
+    fee: str,
+    wait: float,
+) -> None:
+    """Take what belongs to an own POSITION of both reserves, to your accounts.
+
+    Expected are AMOUNT_A of the pool's first token, TOKEN_A, and AMOUNT_B of its second, TOKEN_B; nothing is taken if
+    one of them is less by more than the slippage.
+    """
+    a, b = wallet.token(token_a), wallet.token(token_b)
+    traded = wallet.remove_liquidity(
+        position,
+        a,
+        a.parse(amount_a),
+        b,
+        b.parse(amount_b),
+        shares=shares,
+        slippage=slippage,
+        fee=a.parse(fee),
+    )
+    _traded(wallet, traded, wait)
 
 
 @_command("mint", nft, waits=True, optimistic=True)
@@ -505,21 +556,26 @@ def offer_nft(
 @click.option(
     "--price", required=True, help="What you have agreed on; an offer that asks for anything else is refused."
 )
+@click.option("--token", "token_name", required=True, help="In which token.")
 @_FEE
 @_SOURCE
-def buy_nft(wallet: Any, offer: Path, price: str, fee: str, source: int | None, wait: float) -> None:
-    """Take the OFFER in a file: sign too, and hand it in."""
+@click.option("--yes", is_flag=True, help="Do not ask once more.")
+def buy_nft(
+    wallet: Any, offer: Path, price: str, token_name: str, fee: str, source: int | None, yes: bool, wait: float
+) -> None:
+    """Take the OFFER in a file: show what it is of, sign too, and hand it in."""
     from layer2.node.wire import address
     from layer2.wallet.offers import Offer
 
     made = Offer.from_json(offer.read_text(errors="replace"))
-    token = wallet.token_by_id(made.token)
-    accepted = wallet.buy_nft(made, token.parse(price), fee=token.parse(fee), source=source)
+    token = wallet.token(token_name)
     click.echo(
-        f"NFT {made.nft}, content 0x{made.content.hex()}, created by {address(made.creator)}, bought from "
-        f"{address(made.seller)} for {token.show(made.price)}"
+        f"NFT {made.nft}, content 0x{made.content.hex()}, created by {address(made.creator)}, sold by "
+        f"{address(made.seller)} for {wallet.token_by_id(made.token).show(made.price)}"
     )
-    _handed_in(wallet, accepted, wait)
+    if not yes:
+        click.confirm("Buy it?", abort=True)
+    _handed_in(wallet, wallet.buy_nft(made, token, token.parse(price), fee=token.parse(fee), source=source), wait)
 
 
 # -------------------------------------------------------------------- what was handed in

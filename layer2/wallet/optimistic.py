@@ -1,9 +1,10 @@
 """What a user of the optimistic rollup does: deposit, send, swap, trade NFTs, withdraw, force, claim, look.
 
-The key on Layer 2 is the L1 account's own, which signs EIP-712 messages (docs/optimistic.md §3). What is signed is made
-from the records that the sequencer reports, and names by value what it is about. So a sequencer that lies about owner,
-token or content gets a signature that is good for nothing; its word is taken for nonces, for what a pool gives unless a
-minimum is named, and for whose an account is that is paid unless its owner is named.
+The key on Layer 2 is the L1 account's own, which signs EIP-712 messages (docs/optimistic.md §3). They name by value
+what they are about, and are made from the records that were checked, each asked of the sequencer once (`Reported`). So
+a sequencer that lies about owner, token or content gets a signature that is good for nothing; its word is taken for
+nonces, for what a pool gives in a swap unless a minimum is named, and for whose an account is that is paid unless its
+owner is named.
 May import everything but actors and scripts.
 """
 
@@ -52,6 +53,7 @@ DEFAULT_SLIPPAGE: Final = 100
 """Basis points by which a pool's price may have moved against the user when an operation is executed."""
 
 _K = TypeVar("_K", Pool, Position, NFT)
+_O = TypeVar("_O", Position, NFT)
 _NAMES: Final = {type(None): "nothing", Account: "an account", Pool: "a pool", Position: "a position", NFT: "an NFT"}
 
 
@@ -73,6 +75,87 @@ class Claimed:
     amount: int
     transaction: bytes
     pending: tuple[OwnWithdrawal, ...]
+
+
+class Reported:
+    """What the sequencer reports for one operation of an owner: of each record what it said first."""
+
+    def __init__(self, sequencer: SequencerClient, owner: int) -> None:
+        self._sequencer = sequencer
+        self._owner = owner
+        self._records: dict[int, Record | None] = {}
+        self._accounts: list[OwnAccount] | None = None
+
+    def record(self, index: int) -> Record | None:
+        """What is at an index of the state tree, as the sequencer has executed it."""
+        if index not in self._records:
+            found = self._sequencer.record(index)
+            self._records[index] = None if found is None else found.record
+        return self._records[index]
+
+    def accounts(self) -> list[OwnAccount]:
+        """The owner's accounts."""
+        if self._accounts is None:
+            own = []
+            for one in self._sequencer.accounts_of(self._owner):
+                account = self._records.setdefault(one.index, one.account)
+                if isinstance(account, Account) and account.owner == self._owner:
+                    own.append(replace(one, account=account))
+            self._accounts = own
+        return self._accounts
+
+    def account(self, token: TokenInfo, index: int | None = None) -> OwnAccount:
+        """The owner's account of a token (the first, or the one with `index`). Raises WalletError without one."""
+        for account in self.accounts():
+            if account.account.token == token.id and index in (None, account.index):
+                return account
+        which = f"account {index}" if index is not None else "account"
+        raise WalletError(
+            f"{int_to_address(self._owner)} has no {token.symbol} {which} on this rollup: deposit, and wait for the "
+            "sequencer to take it, or let somebody pay you into a new one"
+        )
+
+    def spender(self, token: TokenInfo, amount: int, fee: int = 0, index: int | None = None) -> OwnAccount:
+        """As `account`, if it holds amount and fee. Raises WalletError also for a fee without a code."""
+        token.fee(fee)
+        sender = self.account(token, index)
+        balance = sender.account.balance
+        if balance < amount + fee:
+            and_fee = f" and the fee of {token.show(fee)}" if fee else ""
+            raise WalletError(
+                f"account {sender.index} holds {token.show(balance)}, not {token.show(amount)}{and_fee}: deposit more, "
+                "or give less"
+            )
+        return sender
+
+    def pool(self, index: int) -> Pool:
+        """A pool. Raises WalletError when it is none."""
+        return self._find(index, Pool, "pool")
+
+    def own_position(self, index: int) -> Position:
+        """A position of the owner's in a pool. Raises WalletError when it is none."""
+        return self._own(index, self._find(index, Position, "position"), "position")
+
+    def nft(self, index: int) -> NFT:
+        """An NFT. Raises WalletError when it is none."""
+        return self._find(index, NFT, "NFT")
+
+    def own_nft(self, index: int) -> NFT:
+        """An NFT of the owner's. Raises WalletError when it is none."""
+        return self._own(index, self.nft(index), "NFT")
+
+    def _find(self, index: int, kind: type[_K], name: str) -> _K:
+        found = self.record(index)
+        if not isinstance(found, kind):
+            raise WalletError(f"there is no {name} {index}: {_NAMES[type(found)]} has this index")
+        return found
+
+    def _own(self, index: int, record: _O, name: str) -> _O:
+        if record.owner != self._owner:
+            raise WalletError(
+                f"{name} {index} belongs to {int_to_address(record.owner)}, not to {int_to_address(self._owner)}"
+            )
+        return record
 
 
 class OptimisticWallet(CustodyWallet):
@@ -104,37 +187,14 @@ class OptimisticWallet(CustodyWallet):
 
     def accounts(self) -> list[OwnAccount]:
         """This L1 account's accounts on Layer 2, as the sequencer has executed them."""
-        return self.sequencer.accounts_of(self.owner)
-
-    def account(self, token: TokenInfo, index: int | None = None) -> OwnAccount:
-        """The own account of a token (the first, or the one with `index`). Raises WalletError when there is none."""
-        for account in self.accounts():
-            if account.account.token == token.id and index in (None, account.index):
-                return account
-        which = f"account {index}" if index is not None else "account"
-        raise WalletError(
-            f"{self.signer.address} has no {token.symbol} {which} on this rollup: deposit, and wait for the sequencer "
-            "to take it, or let somebody pay you into a new one"
-        )
+        return self._ask().accounts()
 
     def record(self, index: int) -> Record | None:
         """What is at an index of the state tree, as the sequencer has executed it."""
-        found = self.sequencer.record(index)
-        return None if found is None else found.record
+        return self._ask().record(index)
 
-    def pool(self, index: int) -> Pool:
-        """A pool. Raises WalletError when it is none."""
-        return self._find(index, Pool, "pool")
-
-    def position(self, index: int) -> Position:
-        """A position in a pool. Raises WalletError when it is none."""
-        return self._find(index, Position, "position")
-
-    def _find(self, index: int, kind: type[_K], name: str) -> _K:
-        found = self.record(index)
-        if not isinstance(found, kind):
-            raise WalletError(f"there is no {name} {index}: {_NAMES[type(found)]} has this index")
-        return found
+    def _ask(self) -> Reported:
+        return Reported(self.sequencer, self.owner)
 
     # ---------------------------------------------------------------- payments
 
@@ -151,8 +211,9 @@ class OptimisticWallet(CustodyWallet):
     ) -> Accepted:
         """Pay the account `to`. owner: whose it must be, if known; otherwise the sequencer's word is taken for that."""
         token.sendable(amount)
-        sender = self._spender(token, amount, fee, source)
-        recipient = self.record(to)
+        reported = self._ask()
+        sender = reported.spender(token, amount, fee, source)
+        recipient = reported.record(to)
         if not isinstance(recipient, Account):
             raise WalletError(f"there is no account {to}: give the recipient's owner (--to-owner alone) to open one")
         if recipient.token != token.id:
@@ -162,7 +223,7 @@ class OptimisticWallet(CustodyWallet):
                 f"account {to} belongs to {int_to_address(recipient.owner)}, which is not the payee named: ask for the "
                 "account again"
             )
-        return self._submit(Transfer(sender.index, to, amount, fee, self._expiry(validity)))
+        return self._submit(reported, Transfer(sender.index, to, amount, fee, self._expiry(validity)))
 
     def transfer_to_new(
         self,
@@ -176,8 +237,9 @@ class OptimisticWallet(CustodyWallet):
     ) -> Accepted:
         """Open an account for an owner with an amount."""
         token.sendable(amount)
-        sender = self._spender(token, amount, fee, source)
-        return self._submit(TransferToNew(sender.index, owner, amount, fee, self._expiry(validity)))
+        reported = self._ask()
+        sender = reported.spender(token, amount, fee, source)
+        return self._submit(reported, TransferToNew(sender.index, owner, amount, fee, self._expiry(validity)))
 
     def withdraw(
         self,
@@ -189,8 +251,9 @@ class OptimisticWallet(CustodyWallet):
         validity: int = DEFAULT_VALIDITY,
     ) -> Accepted:
         """Take an amount (any, exactly) out: it can be claimed on L1 when its batch is final."""
-        sender = self._spender(token, amount, fee, source)
-        return self._submit(Withdraw(sender.index, amount, fee, self._expiry(validity)))
+        reported = self._ask()
+        sender = reported.spender(token, amount, fee, source)
+        return self._submit(reported, Withdraw(sender.index, amount, fee, self._expiry(validity)))
 
     # ---------------------------------------------------------------- pools
 
@@ -198,6 +261,7 @@ class OptimisticWallet(CustodyWallet):
         self,
         token: TokenInfo,
         amount: int,
+        other: TokenInfo,
         pool_index: int,
         *,
         minimum: int | None = None,
@@ -207,16 +271,16 @@ class OptimisticWallet(CustodyWallet):
         to: int | None = None,
         validity: int = DEFAULT_VALIDITY,
     ) -> Traded:
-        """Give an amount for the pool's other token, to an own account of it.
+        """Give an amount of a token to a pool for its other one, to an own account of that.
 
         minimum: least that is taken for it; what the pool gives now less the slippage, unless given.
         """
         token.sendable(amount)
-        pool = self.pool(pool_index)
-        if token.id not in (pool.token_a, pool.token_b):
-            raise WalletError(f"pool {pool_index} does not have {token.symbol}: name one that does")
-        other = self.token_by_id(pool.token_b if token.id == pool.token_a else pool.token_a)
-        sender, receiver = self._spender(token, amount, fee, source), self.account(other, to)
+        reported = self._ask()
+        pool = reported.pool(pool_index)
+        if {token.id, other.id} != {pool.token_a, pool.token_b}:
+            raise WalletError(f"pool {pool_index} is not of {token.symbol} and {other.symbol}: name one that is")
+        sender, receiver = reported.spender(token, amount, fee, source), reported.account(other, to)
         out = swap_output(pool, token.id, amount)
         if minimum is None:
             minimum = _at_least(out, slippage)
@@ -224,7 +288,7 @@ class OptimisticWallet(CustodyWallet):
             raise WalletError(f"pool {pool_index} gives {other.show(out)} now, less than {other.show(minimum)}")
         other.sendable(minimum)
         expiry = self._expiry(validity)
-        accepted = self._submit(Swap(sender.index, receiver.index, pool_index, amount, minimum, fee, expiry))
+        accepted = self._submit(reported, Swap(sender.index, receiver.index, pool_index, amount, minimum, fee, expiry))
         return Traded(accepted, {token.id: amount}, {other.id: out})
 
     def create_pool(
@@ -240,58 +304,79 @@ class OptimisticWallet(CustodyWallet):
         """A new pool with these reserves, and a position in it: the two indices that the operation creates."""
         if token_a.id == token_b.id:
             raise WalletError(f"a pool of {token_a.symbol} and {token_b.symbol} swaps nothing: give two tokens")
-        a = self._spender(token_a, token_a.sendable(amount_a), fee)
-        b = self._spender(token_b, token_b.sendable(amount_b))
+        reported = self._ask()
+        a = reported.spender(token_a, token_a.sendable(amount_a), fee)
+        b = reported.spender(token_b, token_b.sendable(amount_b))
         operation = CreatePool(a.index, b.index, amount_a, amount_b, fee, self._expiry(validity))
-        return Traded(self._submit(operation), {token_a.id: amount_a, token_b.id: amount_b}, {})
+        return Traded(self._submit(reported, operation), {token_a.id: amount_a, token_b.id: amount_b}, {})
 
     def add_liquidity(
         self,
         pool_index: int,
+        token_a: TokenInfo,
         amount_a: int,
+        token_b: TokenInfo,
+        amount_b: int,
         *,
         position: int = 0,
         slippage: int = DEFAULT_SLIPPAGE,
         fee: int = 0,
         validity: int = DEFAULT_VALIDITY,
     ) -> Traded:
-        """Give an amount of the pool's first token and what belongs to it of the second. position: an own one of the
-        pool's, 0 for a new one."""
-        pool = self.pool(pool_index)
-        token_a, token_b = self.token_by_id(pool.token_a), self.token_by_id(pool.token_b)
-        amount_b = -(-amount_a * pool.reserve_b // pool.reserve_a)
-        a = self._spender(token_a, token_a.sendable(amount_a), fee)
-        b = self._spender(token_b, amount_b)
+        """Give an amount of the pool's first token, and of the second what belongs to it, which may differ from
+        `amount_b` by the slippage. position: an own one of the pool's, 0 for a new one."""
+        reported = self._ask()
+        pool = reported.pool(pool_index)
+        _check_pair(pool_index, pool, token_a, token_b)
+        wanted = -(-amount_a * pool.reserve_b // pool.reserve_a)
         limits = _at_least(amount_b, slippage), _at_most(amount_b, slippage)
+        if not limits[0] <= wanted <= limits[1]:
+            raise WalletError(
+                f"{token_b.show(wanted)} belong to {token_a.show(amount_a)} in pool {pool_index} now, not "
+                f"{token_b.show(amount_b)}: name the amounts that you mean, or allow more slippage"
+            )
+        a = reported.spender(token_a, token_a.sendable(amount_a), fee)
+        b = reported.spender(token_b, wanted)
         expiry = self._expiry(validity)
         operation = AddLiquidity(a.index, b.index, pool_index, position, amount_a, *limits, fee, expiry)
-        return Traded(self._submit(operation), {token_a.id: amount_a, token_b.id: amount_b}, {})
+        return Traded(self._submit(reported, operation), {token_a.id: amount_a, token_b.id: wanted}, {})
 
     def remove_liquidity(
         self,
         position_index: int,
-        shares: int | None = None,
+        token_a: TokenInfo,
+        amount_a: int,
+        token_b: TokenInfo,
+        amount_b: int,
         *,
+        shares: int | None = None,
         slippage: int = DEFAULT_SLIPPAGE,
         fee: int = 0,
         validity: int = DEFAULT_VALIDITY,
     ) -> Traded:
-        """Take what belongs to an own position's shares (all of them unless given) of both reserves."""
-        position = self.position(position_index)
-        self._require_own(f"position {position_index}", position.owner)
+        """Take what belongs to an own position's shares (all of them unless given) of both reserves: at least these
+        amounts less the slippage."""
+        reported = self._ask()
+        position = reported.own_position(position_index)
         shares = position.shares if shares is None else shares
         if not 0 < shares <= position.shares:
             raise WalletError(f"position {position_index} has {position.shares} shares, not {shares}: give fewer")
-        pool = self.pool(position.pool)
-        token_a, token_b = self.token_by_id(pool.token_a), self.token_by_id(pool.token_b)
+        pool = reported.pool(position.pool)
+        _check_pair(position.pool, pool, token_a, token_b)
         token_a.fee(fee)
-        a, b = self.account(token_a), self.account(token_b)
+        a, b = reported.account(token_a), reported.account(token_b)
         parts = [shares * reserve // pool.shares for reserve in (pool.reserve_a, pool.reserve_b)]
-        minima = [_at_least(part, slippage) for part in parts]
+        minima = [_at_least(amount, slippage) for amount in (amount_a, amount_b)]
+        if parts[0] < minima[0] or parts[1] < minima[1]:
+            raise WalletError(
+                f"{shares} shares of pool {position.pool} are {token_a.show(parts[0])} and {token_b.show(parts[1])} "
+                f"now, less than {token_a.show(amount_a)} and {token_b.show(amount_b)}: name the amounts that you "
+                "mean, or allow more slippage"
+            )
         operation = RemoveLiquidity(
             position_index, a.index, b.index, shares, minima[0], minima[1], fee, self._expiry(validity)
         )
-        return Traded(self._submit(operation), {}, {token_a.id: parts[0], token_b.id: parts[1]})
+        return Traded(self._submit(reported, operation), {}, {token_a.id: parts[0], token_b.id: parts[1]})
 
     # ---------------------------------------------------------------- NFTs
 
@@ -305,8 +390,9 @@ class OptimisticWallet(CustodyWallet):
         validity: int = DEFAULT_VALIDITY,
     ) -> Accepted:
         """A new NFT of 32 bytes; the account of `token` pays the fee."""
-        payer = self._spender(token, 0, fee, source)
-        return self._submit(MintNFT(payer.index, content, fee, self._expiry(validity)))
+        reported = self._ask()
+        payer = reported.spender(token, 0, fee, source)
+        return self._submit(reported, MintNFT(payer.index, content, fee, self._expiry(validity)))
 
     def transfer_nft(
         self,
@@ -319,9 +405,10 @@ class OptimisticWallet(CustodyWallet):
         validity: int = DEFAULT_VALIDITY,
     ) -> Accepted:
         """Give an own NFT to an L1 address; the account of `token` pays the fee."""
-        self._require_own(f"NFT {nft}", self._find(nft, NFT, "NFT").owner)
-        payer = self._spender(token, 0, fee, source)
-        return self._submit(TransferNFT(nft, to, payer.index, fee, self._expiry(validity)))
+        reported = self._ask()
+        reported.own_nft(nft)
+        payer = reported.spender(token, 0, fee, source)
+        return self._submit(reported, TransferNFT(nft, to, payer.index, fee, self._expiry(validity)))
 
     def offer_nft(
         self,
@@ -333,12 +420,12 @@ class OptimisticWallet(CustodyWallet):
         validity: int = DEFAULT_VALIDITY,
     ) -> Offer:
         """Sign an offer of an own NFT, to be paid into an own account of the token: whoever has it can take it."""
-        record = self._find(nft, NFT, "NFT")
-        self._require_own(f"NFT {nft}", record.owner)
-        account = self.account(token, to).index
+        reported = self._ask()
+        record = reported.own_nft(nft)
+        account = reported.account(token, to).index
         # The seller signs the price's token, which is that of the buyer's account; the own one has the same.
         operation = PurchaseNFT(nft, account, account, token.sendable(price), 0, self._expiry(validity))
-        signature = self._sign(sale_of(operation, self.record))
+        signature = self._sign(sale_of(operation, reported.record))
         return Offer(
             self._chain_id,
             int(self.rollup.address, 16),
@@ -354,31 +441,40 @@ class OptimisticWallet(CustodyWallet):
             signature,
         )
 
-    def buy_nft(self, offer: Offer, price: int, *, fee: int = 0, source: int | None = None) -> Accepted:
-        """Take an offer. price: what was agreed; an offer with another one is refused."""
+    def buy_nft(
+        self, offer: Offer, token: TokenInfo, price: int, *, fee: int = 0, source: int | None = None
+    ) -> Accepted:
+        """Take an offer. token, price: what was agreed; an offer that asks for anything else is refused. What is bought
+        is what the offer says: look at content and creator first."""
         if (offer.chain_id, offer.rollup) != (self._chain_id, int(self.rollup.address, 16)):
             raise WalletError(
                 f"the offer is for rollup {int_to_address(offer.rollup)} on chain {offer.chain_id}, not for "
                 f"{self.rollup.address} on chain {self._chain_id}: take it there"
             )
-        token = self.token_by_id(offer.token)
-        if offer.price != price:
-            raise WalletError(f"the offer asks for {token.show(offer.price)}, not {token.show(price)}: agree first")
+        if (offer.token, offer.price) != (token.id, price):
+            asked = self.token_by_id(offer.token).show(offer.price)
+            raise WalletError(f"the offer asks for {asked}, not {token.show(price)}: agree first")
         if offer.expiry < self._expiry(0):
             raise WalletError(f"the offer expired at {show_time(offer.expiry)}: ask the seller for a new one")
-        record = self._find(offer.nft, NFT, "NFT")
-        if record != NFT(offer.seller, offer.creator, offer.nonce, offer.content):
-            raise WalletError(f"NFT {offer.nft} is not what the offer says any more: it was handed on")
-        buyer = self._spender(token, token.sendable(price), fee, source)
+        reported = self._ask()
+        record = reported.nft(offer.nft)
+        if (record.creator, record.content) != (offer.creator, offer.content):
+            raise WalletError(
+                f"NFT {offer.nft} has content 0x{record.content.hex()} by {int_to_address(record.creator)}, which is "
+                "not what the offer says: do not take it"
+            )
+        if (record.owner, record.nonce) != (offer.seller, offer.nonce):
+            raise WalletError(f"the offer of NFT {offer.nft} is over: it was handed on")
+        buyer = reported.spender(token, token.sendable(price), fee, source)
         operation = PurchaseNFT(
             offer.nft, buyer.index, offer.seller_account, price, fee, offer.expiry, seller_signature=offer.signature
         )
-        digest = sale_of(operation, self.record).digest(self.rollup.deployment.domain_separator)
+        digest = sale_of(operation, reported.record).digest(self.rollup.deployment.domain_separator)
         if recover(digest, offer.signature) != offer.seller:
             raise WalletError(
                 f"the offer is not signed by {int_to_address(offer.seller)}, who has NFT {offer.nft}: do not take it"
             )
-        return self._submit(operation)
+        return self._submit(reported, operation)
 
     # ---------------------------------------------------------------- claims
 
@@ -435,10 +531,12 @@ class OptimisticWallet(CustodyWallet):
         if items:
             numbers = ", ".join(str(one.index) for one in items)
             return f"no {token.symbol} is left to claim: withdrawal {numbers} was already claimed and paid out"
-        return (
-            f"there is no {token.symbol} to claim for {self.signer.address}: no withdrawal of it was found; withdraw, "
-            "and wait for the batch"
-        )
+        nothing = f"there is no {token.symbol} to claim for {self.signer.address}: no withdrawal of it was found"
+        if self.rollup.view("isFrozen"):
+            return (
+                f"{nothing}; the rollup is frozen, what was not final is void: take accounts out with `ape run escape`"
+            )
+        return f"{nothing}; withdraw, and wait for the batch"
 
     def waits(self, one: OwnWithdrawal, *, is_due: bool = False) -> str:
         """When a withdrawal can be claimed."""
@@ -461,25 +559,8 @@ class OptimisticWallet(CustodyWallet):
 
     # ---------------------------------------------------------------- helpers
 
-    def _require_own(self, what: str, owner: int) -> None:
-        if owner != self.owner:
-            raise WalletError(f"{what} belongs to {int_to_address(owner)}, not to {self.signer.address}")
-
-    def _spender(self, token: TokenInfo, amount: int, fee: int = 0, source: int | None = None) -> OwnAccount:
-        """The own account of a token, if it holds amount and fee. Raises WalletError also for a fee without a code."""
-        token.fee(fee)
-        sender = self.account(token, source)
-        balance = sender.account.balance
-        if balance < amount + fee:
-            and_fee = f" and the fee of {token.show(fee)}" if fee else ""
-            raise WalletError(
-                f"account {sender.index} holds {token.show(balance)}, not {token.show(amount)}{and_fee}: deposit more, "
-                "or give less"
-            )
-        return sender
-
-    def _submit(self, operation: SignedOperation) -> Accepted:
-        return self.sequencer.send(replace(operation, signature=self._sign(message_of(operation, self.record))))
+    def _submit(self, reported: Reported, operation: SignedOperation) -> Accepted:
+        return self.sequencer.send(replace(operation, signature=self._sign(message_of(operation, reported.record))))
 
     def _sign(self, message: Message) -> bytes:
         return compact(self.signer.sign_typed(typed_data(message, self._chain_id, self.rollup.address)))
@@ -491,6 +572,13 @@ def swap_output(pool: Pool, token: int, amount: int) -> int:
     reserve_in, reserve_out = (pool.reserve_a, pool.reserve_b) if is_a else (pool.reserve_b, pool.reserve_a)
     paid = amount * SWAP_FEE_NUMERATOR
     return paid * reserve_out // (reserve_in * SWAP_FEE_DENOMINATOR + paid)
+
+
+def _check_pair(index: int, pool: Pool, token_a: TokenInfo, token_b: TokenInfo) -> None:
+    if (pool.token_a, pool.token_b) != (token_a.id, token_b.id):
+        raise WalletError(
+            f"pool {index} is not of {token_a.symbol} and {token_b.symbol} in this order: look at it with `wallet show`"
+        )
 
 
 def _at_least(amount: int, slippage: int) -> int:

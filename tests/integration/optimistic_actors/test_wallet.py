@@ -110,7 +110,7 @@ def test_the_whole_story(
     assert "gives 1 ETH and 200 USDC" in made
     assert "pool 4: 1 ETH and 200 USDC" in alice("show", "4")
     before = client.record(4)
-    swapped = alice("swap", "10", "4", "--token", "USDC", "--minimum", "0.04")
+    swapped = alice("swap", "10", "4", "--token", "USDC", "--for", "ETH", "--minimum", "0.04")
     after = client.record(4)
     assert before is not None
     assert after is not None
@@ -118,10 +118,12 @@ def test_the_whole_story(
     assert isinstance(after.record, Pool)
     assert before.record.reserve_a - after.record.reserve_a == swap_output(before.record, 1, 10_000_000)
     assert "gives 10 USDC\ngets 0.0474829" in swapped
-    alice("swap", "0.01", "4", "--slippage", "0")
-    assert "makes index 6" in alice("pool", "add", "4", "0.1", "--slippage", "0.5")
-    alice("pool", "add", "4", "0.1", "--position", "6")
-    taken = alice("pool", "remove", "6", "--wait", "60")
+    alice("swap", "0.01", "4", "--for", "USDC", "--slippage", "0")
+    added = alice("pool", "add", "4", "0.1", "ETH", "21.6", "USDC", "--slippage", "0.5")
+    assert "gives 0.1 ETH and 21.59" in added
+    assert "makes index 6" in added
+    alice("pool", "add", "4", "0.1", "ETH", "21.5", "USDC", "--position", "6")
+    taken = alice("pool", "remove", "6", "0.2", "ETH", "43.2", "USDC", "--wait", "60")
     assert "gets 0.1999" in taken
     assert "posted in batch" in taken
     assert "position 6: 0 shares of pool 4" in alice("show", "6")
@@ -132,12 +134,23 @@ def test_the_whole_story(
     bob("nft", "transfer", "7", signer(1).address, "--token", "USDC")
     offer = tmp_path / "offer.json"
     assert "NFT 7 for 25 USDC until " in alice("nft", "offer", "7", "25", "--token", "USDC", "--output", str(offer))
-    buy = ["nft", "buy", str(offer), "--price"]
-    assert "the offer asks for 25 USDC, not 24 USDC: agree first" in bob(*buy, "24", code=1)
+    usdc = ["--token", "USDC"]
+    buy = ["nft", "buy", str(offer), *usdc, "--price"]
+    assert "the offer asks for 25 USDC, not 24 USDC: agree first" in bob(*buy, "24", "--yes", code=1)
+    assert "the offer asks for 25 USDC, not 25 ETH" in bob(*buy, "25", "--token", "ETH", "--yes", code=1)
+    asked = bob(*buy, "25", code=1)
+    assert f"NFT 7, content {CONTENT}, created by {signer(1).address}, sold by {signer(1).address} for 25 USDC" in asked
+    assert "Buy it? [y/N]: \nAborted!" in asked
+    assert f"owner {signer(1).address}" in bob("show", "7")
     for field, value, message in (
         ("price", "24000000", "the offer is not signed by"),
-        ("content", "0x" + "18" * 32, "is not what the offer says any more"),
-        ("creator", signer(2).address, "is not what the offer says any more"),
+        (
+            "content",
+            "0x" + "18" * 32,
+            f"NFT 7 has content {CONTENT} by {signer(1).address}, which is not what the offer",
+        ),
+        ("creator", signer(2).address, f"NFT 7 has content {CONTENT} by {signer(1).address}, which is not what the"),
+        ("nonce", 3, "the offer of NFT 7 is over: it was handed on"),
         ("expiry", 1, "the offer expired at 1970-01-01 00:00:01 UTC"),
         ("chainId", 5, f"the offer is for rollup {used.address} on chain 5"),
         ("signature", "0x12", "the signature has 1 bytes, not 64"),
@@ -148,12 +161,11 @@ def test_the_whole_story(
         forged = tmp_path / "forged.json"
         forged.write_text(json.dumps(json.loads(offer.read_text()) | {field: value}))
         price = "24" if field == "price" else "25"
-        assert message in bob("nft", "buy", str(forged), "--price", price, code=1)
-    bought = bob(*buy, "25", "--wait", "60")
-    assert f"NFT 7, content {CONTENT}, created by {signer(1).address}, bought from {signer(1).address} for 25" in bought
+        assert message in bob("nft", "buy", str(forged), *usdc, "--price", price, "--yes", code=1)
+    bob(*buy, "25", "--yes", "--wait", "60")
     assert f"owner {signer(2).address}, creator {signer(1).address}, handed on 3 times" in bob("show", "7")
     assert "account 3: 75 USDC, nonce 2" in bob("balance")
-    assert "is not what the offer says any more: it was handed on" in bob(*buy, "25", code=1)
+    assert "the offer of NFT 7 is over: it was handed on" in bob(*buy, "25", "--yes", code=1)
     assert f"NFT 7 belongs to {signer(2).address}" in alice("nft", "transfer", "7", signer(1).address, code=1)
 
     # Out: a withdrawal, and one that needs no service.
@@ -184,6 +196,7 @@ def test_mistakes(anvil: Anvil, person: Callable[[int], Person], tmp_path: Path)
     alice, nobody = person(1), person(3)
     send = ["send", "--token", "USDC"]
     fees = ["--to", "1", "--fee"]
+    eth, both = ["--for", "ETH"], ["1", "ETH", "1", "USDC"]
     cases: list[tuple[Person, list[str], int, str]] = [
         (alice, [*send, "1"], 2, "give --to ACCOUNT, or --to-owner"),
         (alice, [*send, "1", "--to", "1", "--to-key", "1,2"], 2, "no keys on the optimistic rollup"),
@@ -201,16 +214,25 @@ def test_mistakes(anvil: Anvil, person: Callable[[int], Person], tmp_path: Path)
         (alice, [*send, "300", "--to", "3"], 1, "account 1 holds"),
         (alice, ["withdraw", "1", "--token", "XYZ"], 1, "token 'XYZ' is unknown"),
         (nobody, ["withdraw", "1"], 1, "has no ETH account on this rollup: deposit"),
-        (alice, ["swap", "1", "1", "--token", "USDC"], 1, "there is no pool 1: an account has this index"),
-        (alice, ["swap", "1", "4", "--token", "USDC", "--minimum", "1"], 1, "ETH now, less than 1 ETH"),
-        (alice, ["swap", "1", "4", "--slippage", "101"], 2, "is no percentage"),
+        (alice, ["swap", "1", "1", "--token", "USDC", *eth], 1, "there is no pool 1: an account has this index"),
+        (alice, ["swap", "1", "4", "--token", "USDC", *eth, "--minimum", "1"], 1, "ETH now, less than 1 ETH"),
+        (alice, ["swap", "1", "4", *eth], 1, "pool 4 is not of ETH and ETH: name one that is"),
+        (alice, ["swap", "1", "4", *eth, "--slippage", "101"], 2, "is no percentage"),
+        (alice, ["pool", "add", "4", "1", "ETH", "1", "USDC"], 1, "USDC belong to 1 ETH in pool 4 now, not 1 USDC"),
+        (alice, ["pool", "add", "4", "1", "USDC", "1", "ETH"], 1, "pool 4 is not of USDC and ETH in this order"),
         (alice, ["pool", "create", "1", "ETH", "1", "eth"], 1, "swaps nothing: give two tokens"),
-        (nobody, ["pool", "remove", "5"], 1, f"position 5 belongs to {signer(1).address}"),
-        (alice, ["pool", "remove", "6"], 1, "position 6 has 0 shares"),
+        (nobody, ["pool", "remove", "5", *both], 1, f"position 5 belongs to {signer(1).address}"),
+        (alice, ["pool", "remove", "5", "1000", "ETH", "1", "USDC"], 1, "now, less than 1000 ETH and 1 USDC"),
+        (alice, ["pool", "remove", "6", *both], 1, "position 6 has 0 shares"),
         (alice, ["nft", "mint", "hello"], 1, "content 'hello' is not 32 bytes"),
         (alice, ["nft", "offer", "7", "1", "--output", "/proc/offer"], 1, "/proc/offer cannot be written"),
         (alice, ["nft", "offer", "9", "1", "--output", str(tmp_path / "offer")], 1, "there is no NFT 9: nothing has"),
-        (alice, ["nft", "buy", __file__, "--price", "1"], 1, "this is no offer of `ape run wallet nft offer`"),
+        (
+            alice,
+            ["nft", "buy", __file__, "--price", "1", "--token", "ETH"],
+            1,
+            "this is no offer of `ape run wallet nft offer`",
+        ),
         (alice, ["show", "99"], 1, "there is nothing at index 99"),
         (alice, ["status", "0x12"], 1, "is not 32 bytes in hex"),
         (alice, ["force-withdraw", "256"], 1, "AccountOutOfRange"),
