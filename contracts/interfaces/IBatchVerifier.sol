@@ -28,7 +28,7 @@ interface IBatchVerifier {
     /// @param levels Levels of the arity-4 account tree, 1 to 16.
     /// @param transfers Transfers in a segment of the transfers circuit.
     /// @param operations Operations in a segment of the operations circuit.
-    /// @param tokens Tokens that a segment can take fees in.
+    /// @param tokens Tokens that a segment can take fees in, 1 to 64.
     struct Sizes {
         uint256 levels;
         uint256 transfers;

@@ -141,7 +141,8 @@ interface IOptimisticRollup is ICustody {
     /// @param levels Levels of the state tree, 1 to 32.
     /// @param inclusionDeadline How long a queued operation may have to wait.
     /// @param queueQuota How many queued operations a batch must take at most, 1 to 256.
-    /// @param freezeDeadline See `ICustody.freezeDeadline`.
+    /// @param freezeDeadline See `ICustody.freezeDeadline`; no shorter than `maxBatchAge`, and than `challengePeriod` and
+    /// `inclusionDeadline` together. What it is longer than these two is the least that sequencers have after a dispute.
     /// @param priorityTimeout After how long without a batch of the operator anyone may submit.
     /// @param maxBatchAge How much older than its block a batch's `executedAt` may be, at least 1.
     /// @param challengePeriod For how long a batch can be disputed, at least 1.

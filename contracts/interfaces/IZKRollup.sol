@@ -38,7 +38,7 @@ interface IZKRollup is ICustody {
 
     /// @notice What never changes after deployment; all in seconds, below 2³², but the quota.
     /// @param inclusionDeadline How long a queued operation may have to wait.
-    /// @param queueQuota How many queued operations a batch must take at most, 1 to 256.
+    /// @param queueQuota How many queued operations a batch must take at most, 1 to 256, and what fits in 128 segments.
     /// @param priorityTimeout After how long without a batch of the operator anyone may submit one.
     /// @param maxBatchAge How much older than its block a batch's timestamp may be, at least 1.
     /// @param freezeDeadline See `ICustody.freezeDeadline`; no shorter than `inclusionDeadline` and `maxBatchAge`.

@@ -143,7 +143,8 @@ contract OptimisticRollup is IOptimisticRollup, Custody {
         // Otherwise a batch could be accepted whose time lets anyone freeze at once.
         _checkFreezeDeadline(config.maxBatchAge);
         // Otherwise a dispute late in the period, which makes an old batch the tip again and puts back what the bad one
-        // took from the queue in time, would let anyone freeze at once.
+        // took from the queue in time, would let anyone freeze in its block. Who wants sequencers to have time to answer
+        // it makes the deadline so much longer.
         _checkFreezeDeadline(config.challengePeriod + config.inclusionDeadline);
 
         stateTransition = stateTransition_;

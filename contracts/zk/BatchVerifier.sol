@@ -29,6 +29,9 @@ contract BatchVerifier is IBatchVerifier {
     uint256 private constant _MUL = 7;
     uint256 private constant _PAIRING = 8;
 
+    /// @dev Most tokens in which a segment can have fees.
+    uint256 private constant _MAX_TOKENS = 64;
+
     /// @inheritdoc IBatchVerifier
     uint256 public immutable levels;
 
@@ -47,12 +50,12 @@ contract BatchVerifier is IBatchVerifier {
     /// @param key The verifying keys.
     /// @param sizes What their circuits were made for.
     constructor(VerifyingKey memory key, Sizes memory sizes) {
-        // Counts take 2 bytes in the data and the number of fee entries 1; element 3 of the data vector and account
-        // indices are 32 bits wide at 16 levels.
+        // Counts take 2 bytes in the data; element 3 of the data vector and account indices are 32 bits wide at 16
+        // levels. Every segment costs gas for each token: see ZKRollup's quota.
         if (
             sizes.levels == 0 || sizes.levels > 16 || sizes.transfers == 0 || sizes.transfers > type(uint16).max
                 || sizes.operations == 0 || sizes.operations > type(uint16).max || sizes.tokens == 0
-                || sizes.tokens > type(uint8).max
+                || sizes.tokens > _MAX_TOKENS
         ) revert InvalidSizes();
         levels = sizes.levels;
         transfers = sizes.transfers;

@@ -26,6 +26,9 @@ MAX_TIME = 2**32 - 1
 MAX_QUOTA = 256
 """Largest queue quota."""
 
+MAX_QUOTA_SEGMENTS = 128
+"""In at most so many segments of operations the quota has to fit."""
+
 
 @dataclass(frozen=True)
 class RollupConfig:
@@ -33,7 +36,7 @@ class RollupConfig:
 
     Raises DeploymentError for what the contract's constructor refuses: times of 2³² seconds or more, or negative ones,
     a batch age of zero, a quota that is not between 1 and 256, a freeze deadline below the inclusion deadline or the
-    batch age.
+    batch age. `deploy` refuses a quota above 128 for circuits that take one operation at a time.
     """
 
     inclusion_deadline: int = 24 * 3600
@@ -69,7 +72,8 @@ def deploy(
 
     operator: who has priority in submitting batches, by default the signer. with_test_token: a 6-decimals token that
     anyone may mint, by default on local chains only.
-    Raises DeploymentError for development keys or a test token on any other chain, ChainError when a transaction fails.
+    Raises DeploymentError for development keys or a test token on any other chain and for a quota that is too large for
+    the circuits, ChainError when a transaction fails.
     """
     chain_id = chain.chain_id()
     is_local = chain_id in LOCAL_CHAIN_IDS
@@ -80,6 +84,12 @@ def deploy(
         )
     if with_test_token and not is_local:
         raise DeploymentError(f"a test token that anyone may mint on chain {chain_id}: leave it out")
+    size = keys.circuits.operations.size
+    if config.queue_quota > MAX_QUOTA_SEGMENTS * size:
+        raise DeploymentError(
+            f"queue_quota is {config.queue_quota}: with circuits of {size} operations the contract takes 1 to "
+            f"{MAX_QUOTA_SEGMENTS * size}"
+        )
     if with_test_token is None:
         with_test_token = is_local
     operator = to_checksum_address(operator or signer.address)

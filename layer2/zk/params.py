@@ -10,6 +10,9 @@ CircuitKind = Literal["transfers", "operations"]
 SPONGE_RATE = 11
 """Elements of the data vector that one Poseidon₁₂ call of the digest absorbs (§5.2)."""
 
+MAX_TOKENS = 64
+"""Most fee slots that the contract takes."""
+
 
 @dataclass(frozen=True)
 class CircuitParams:
@@ -17,7 +20,7 @@ class CircuitParams:
 
     kind: "transfers" (plain transfers, 12 bytes each by default) or "operations" (any kinds, 112 bytes each).
     levels: of the arity-4 state tree, 1 … 16. size: operations a segment holds (n or m). tokens: fee slots.
-    Raises ValueError for sizes the templates do not accept.
+    Raises ValueError for sizes that the templates or the contract do not accept.
     """
 
     kind: CircuitKind
@@ -30,8 +33,10 @@ class CircuitParams:
             raise ValueError(f"circuit kind {self.kind!r} is unknown: use 'transfers' or 'operations'")
         if not 1 <= self.levels <= 16:
             raise ValueError(f"{self.levels} tree levels: use 1 to 16")
-        if self.size < 1 or self.tokens < 1:
-            raise ValueError(f"size {self.size} and tokens {self.tokens} must be at least 1")
+        if self.size < 1:
+            raise ValueError(f"size {self.size}: a segment holds at least 1 operation")
+        if not 1 <= self.tokens <= MAX_TOKENS:
+            raise ValueError(f"{self.tokens} fee slots: use 1 to {MAX_TOKENS}")
 
     @property
     def name(self) -> str:

@@ -83,6 +83,17 @@ def test_settings_that_the_contract_refuses(name: str, value: int) -> None:
         replace(RollupConfig(), **{name: value})
 
 
+def test_a_quota_that_the_circuits_do_not_take(tmp_path: Path) -> None:
+    """Nothing is deployed."""
+    circuits = replace(TEST_CIRCUITS, operations=replace(TEST_CIRCUITS.operations, size=1))
+    keys = replace(local_keys(TEST_CIRCUITS), circuits=circuits)
+    with Anvil(tmp_path / "log") as anvil:
+        before = anvil.chain.nonce(signer(0).address)
+        with pytest.raises(DeploymentError, match=r"queue_quota is 129: with circuits of 1 operations .* 1 to 128"):
+            deploy(anvil.chain, signer(0), keys, RollupConfig(queue_quota=129))
+        assert anvil.chain.nonce(signer(0).address) == before
+
+
 def test_development_keys_are_refused_on_a_chain_that_is_not_local(tmp_path: Path) -> None:
     with Anvil(tmp_path / "log", "--chain-id", "9999") as anvil:
         keys = local_keys(TEST_CIRCUITS)

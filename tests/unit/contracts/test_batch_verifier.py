@@ -258,7 +258,7 @@ def test_sizes(verifier, sizes):
         Sizes(operations=0),
         Sizes(operations=2**16),
         Sizes(tokens=0),
-        Sizes(tokens=256),
+        Sizes(tokens=65),
     ],
 )
 def test_deployment_refuses_sizes_that_the_data_format_cannot_hold(project, deployer, trapdoor, sizes):
@@ -266,7 +266,7 @@ def test_deployment_refuses_sizes_that_the_data_format_cannot_hold(project, depl
         deployer.deploy(project.BatchVerifier, trapdoor.key(), sizes.astuple())
 
 
-@pytest.mark.parametrize("sizes", [Sizes(1, 1, 1, 1), Sizes(16, 2**16 - 1, 2**16 - 1, 255)])
+@pytest.mark.parametrize("sizes", [Sizes(1, 1, 1, 1), Sizes(16, 2**16 - 1, 2**16 - 1, 64)])
 def test_deployment_accepts_the_extreme_sizes(project, deployer, trapdoor, sizes):
     verifier = deployer.deploy(project.BatchVerifier, trapdoor.key(), sizes.astuple())
     assert verifier.levels() == sizes.levels

@@ -605,8 +605,36 @@ def test_deployment_refuses_settings_that_cannot_work(project, deployer, registr
     deployer.deploy(project.ZKRollup, registry, verifier, hasher, operator, (DAY, QUOTA, 0, DAY, DAY))
 
 
-def test_quota_fits_in_a_transaction(project, deployer, registry, hasher, operator, trapdoor):
-    """256 entries in 128 segments do (about 14M gas); circuits that take one entry at a time allow 128 of them."""
+def test_quota_fits_in_a_transaction(project, deployer, registry, hasher, operator, trapdoor, alice, chain):
+    """256 entries in 128 segments, each paid to where nothing was before, few bytes of them zero, in circuits with the
+    most fee tokens, take less than EIP-7825 allows."""
+    sizes = Sizes(tokens=64)
+    verifier = deployer.deploy(project.BatchVerifier, trapdoor.key(), sizes.astuple())
+    config = (0, 256, PRIORITY_TIMEOUT, MAX_BATCH_AGE, FREEZE_DEADLINE)
+    contract = deployer.deploy(project.ZKRollup, registry, verifier, hasher, operator, config)
+    accounts = [number % 255 + 1 for number in range(256)]
+    for account in accounts:
+        contract.forceWithdraw(account, sender=alice)
+    slots = [
+        slot(2, account, token=number + 1, amount=2**128 - 1, owner=alice.address)
+        for number, account in enumerate(accounts)
+    ]
+    segments = tuple(
+        Segment(
+            OPERATIONS,
+            tuple(slots[first : first + 2]),
+            root=R - 2,
+            digest=R - 3,
+        )
+        for first in range(0, 256, 2)
+    )
+    rollup = ToyRollup(contract, trapdoor, sizes, operator)
+    receipt = rollup.submit(Batch(chain.blocks.head.timestamp, segments))
+    assert contract.queueCursor() == 256
+    assert receipt.gas_used <= 2**24
+
+
+def test_quota_of_circuits_that_take_one_entry(project, deployer, registry, hasher, operator, trapdoor):
     one_by_one = deployer.deploy(project.BatchVerifier, trapdoor.key(), Sizes(operations=1).astuple())
     for quota, refused in ((129, True), (128, False)):
         config = (DAY, quota, PRIORITY_TIMEOUT, MAX_BATCH_AGE, FREEZE_DEADLINE)

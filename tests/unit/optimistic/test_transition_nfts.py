@@ -139,6 +139,16 @@ def test_attack_counterfeit_at_the_same_index(op, index):
     fails(signed, Failure.INVALID_SIGNATURE, READS[op], state, is_signed=True)
 
 
+def test_attack_counterfeit_that_the_seller_did_not_sell():
+    """The buyer wants what is there now; the seller has signed for what was there before."""
+    state = edit(STATE, BOB_NFT, creator=DAVE)
+    both = sign(BUY, state)
+    succeeds(BUY, READS[BUY], state)
+    fails(
+        sign_sale(both, STATE.record, DOMAIN, KEYS[BOB]), Failure.INVALID_SIGNATURE, READS[BUY], state, is_signed=True
+    )
+
+
 # -------------------------------------------------------------------- transfer
 
 

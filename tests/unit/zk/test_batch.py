@@ -82,6 +82,23 @@ def test_replay_of_the_decoded_bytes_ends_in_the_same_state(genesis: State) -> N
     assert [s.operation for s in replayed.steps] == [s.operation for s in steps]
 
 
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        (("payments", 12, 6, 4), "circuit kind 'payments' is unknown"),
+        (("transfers", 0, 6, 4), "0 tree levels"),
+        (("transfers", 17, 6, 4), "17 tree levels"),
+        (("operations", 12, 0, 4), "size 0"),
+        (("operations", 12, 5, 0), "0 fee slots"),
+        (("operations", 12, 5, 65), "65 fee slots"),
+    ],
+)
+def test_circuits_that_nobody_takes(sizes, message):
+    with pytest.raises(ValueError, match=message):
+        CircuitParams(*sizes)
+    CircuitParams("operations", 16, 1, 64)
+
+
 def test_transfers_take_eight_bytes_at_four_levels_and_twelve_at_twelve(genesis: State) -> None:
     steps = run(genesis, [*deposits(2), transfer(1, 2, 10, 0), transfer(2, 1, 10, 0)])
     assert len(plan_segments(steps[2:], CIRCUITS, DOMAIN, TIME)[0].operation_bytes) == 16
