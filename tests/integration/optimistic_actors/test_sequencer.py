@@ -266,26 +266,6 @@ def test_a_minimum_for_all_tokens_is_to_be_paid_in_those_that_were_chosen(world:
             assert "takes fees in tokens 0, 1 only, not in token 2: pay from an account of one of these" in message
 
 
-@pytest.mark.parametrize(
-    ("named", "default", "listed", "tokens"),
-    [
-        ({}, 0, (), {0}),
-        ({}, 0, (1, 2), {0, 1, 2}),
-        ({7: 5}, 0, (1,), {7, 0, 1}),
-        ({7: 0, 8: 0}, 0, (1, 2), {7, 8, 0, 1}),  # four places, and none that must be paid for
-        ({}, 3, (1, 2, 3, 4), {0, 1, 2, 3, 4}),
-        ({0: 1, 1: 1, 2: 1, 3: 1, 4: 1}, 0, (5,), {0, 1, 2, 3, 4}),
-        ({0: 0, 1: 1, 2: 1, 3: 1}, 0, (5,), {0, 1, 2, 3}),
-    ],
-)
-def test_tokens_that_fees_are_taken_in(
-    named: dict[int, int], default: int, listed: tuple[int, ...], tokens: set[int]
-) -> None:
-    """Four, or more if each has a minimum: whoever ends a batch by a fifth token has paid for it."""
-    config = SequencerConfig(minimum_fees=named, default_minimum_fee=default)
-    assert set(config.fee_tokens(listed)) == tokens
-
-
 def test_attack_an_operation_that_nobody_signed_ends_no_batch(
     world: OptimisticWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
