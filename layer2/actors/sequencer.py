@@ -254,6 +254,7 @@ class Sequencer:
         self._flight: tuple[int, bytes, RollupState] | None = None
         self._drafts: list[Draft] = []
         self._parked: dict[bytes, _Parked] = {}
+        self._is_rewound = False
         self._fee_tokens = self.config.fee_tokens((token.id for token in rollup.deployment.tokens), FEE_WORDS)
         self._processor: BatchProcessor[bytes | int] = BatchProcessor(
             self.config.max_batch_size, self.config.batch_timeout, clock=clock
@@ -420,6 +421,10 @@ class Sequencer:
             )
 
     # ---------------------------------------------------------------- what L1 says (inside of sync's transaction)
+
+    def on_rewind(self) -> None:
+        """Operations that were dropped in blocks that are gone wait again."""
+        self._is_rewound = True
 
     def on_right(self, row: BatchRow, outcomes: Sequence[Execution]) -> None:
         """A right batch holds operations of the pool, whoever made it."""
@@ -704,7 +709,10 @@ class Sequencer:
         if not (is_same and self._are_current()):
             self._make_drafts(progress)
         else:
+            if self._is_rewound:
+                self._place_all(progress)
             self._retry(progress)
+        self._is_rewound = False
         self._take_queue()
 
     def _are_current(self) -> bool:
@@ -728,9 +736,14 @@ class Sequencer:
         self._parked = {}
         self._processor.replace_all([])
         self._owners, self._owned_up_to = {}, FIRST_INDEX
-        under_way = {key for proposal in self._store.active_proposals() for key in proposal.items}
+        self._place_all(progress)
+
+    def _place_all(self, progress: _Progress) -> None:
+        """Execute what was accepted and has no place yet: in a batch, on the way to L1, in a draft or parked."""
+        placed = {key for proposal in self._store.active_proposals() for key in proposal.items}
+        placed.update(self._parked, *(draft.items for draft in self._drafts))
         for row in self._store.waiting():
-            if row.id not in under_way:
+            if row.id not in placed:
                 self._place(row, progress)
 
     def _place(self, row: PoolRow, progress: _Progress) -> None:
