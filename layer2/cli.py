@@ -214,6 +214,22 @@ def account_option(function: F) -> F:
     )(function)
 
 
+def fee_options(function: F) -> F:
+    """--min-fee, --default-min-fee: what an operator asks for."""
+    named = click.option(
+        "--min-fee",
+        "fees",
+        multiple=True,
+        metavar="TOKEN=AMOUNT",
+        help="Take fees in this token, this much at least, in smallest units; may be repeated. ETH and the "
+        "deployment's tokens are taken anyway.",
+    )
+    others = click.option(
+        "--default-min-fee", default=0, show_default=True, type=click.IntRange(0), help="For tokens not named."
+    )
+    return named(others(function))
+
+
 def interval_option(function: F) -> F:
     """--interval: how often a service looks."""
     return click.option(

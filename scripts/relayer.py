@@ -30,10 +30,7 @@ from layer2 import cli as common
 @click.option(
     "--confirmations", default=0, show_default=True, type=click.IntRange(0), help="Blocks above one to count."
 )
-@click.option(
-    "--min-fee", "fees", multiple=True, metavar="TOKEN=AMOUNT", help="Least fee, in smallest units; may be repeated."
-)
-@click.option("--default-min-fee", default=0, show_default=True, type=click.IntRange(0), help="For the other tokens.")
+@common.fee_options
 @click.option("--serve-withdrawals", is_flag=True, help="Send payouts to their owners, at the relayer's cost.")
 @common.interval_option
 @click.option("--workers", type=click.IntRange(1), help="Proofs at a time.  [default: one a core]")

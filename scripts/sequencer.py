@@ -32,15 +32,7 @@ from layer2 import cli as common
 @click.option(
     "--confirmations", default=0, show_default=True, type=click.IntRange(0), help="Blocks above one to count."
 )
-@click.option(
-    "--min-fee",
-    "fees",
-    multiple=True,
-    metavar="TOKEN=AMOUNT",
-    help="Take fees in this token, this much at least, in smallest units; may be repeated. ETH and the deployment's "
-    "tokens are taken anyway.",
-)
-@click.option("--default-min-fee", default=0, show_default=True, type=click.IntRange(0), help="For tokens not named.")
+@common.fee_options
 @click.option("--bond", type=common.Ether(), default="0", help="Bring the bond up to this many ETH first.")
 @click.option("--start-exit", is_flag=True, help="Give up the right to submit; the bond can be taken out later.")
 @click.option("--withdraw-bond", is_flag=True, help="Take the bond out, a challenge period after --start-exit.")

@@ -237,10 +237,14 @@ class Database:
             attempt.signed,
         )
 
-    def attempts_with(self, nonce: int) -> list[Attempt]:
-        """Signed forms with a nonce, of whatever letter, latest first."""
-        rows = self._run("SELECT hash, nonce, raw, signed FROM attempts WHERE nonce = ? ORDER BY rowid DESC", nonce)
-        return [Attempt(*row) for row in rows]
+    def signed_with(self, nonce: int) -> list[tuple[Letter, Attempt]]:
+        """Signed forms with a nonce and their letters, latest first."""
+        rows = self._run(
+            f"SELECT {_LETTER}, hash, nonce, raw, signed FROM attempts JOIN outbox ON outbox.id = letter "
+            "WHERE nonce = ? ORDER BY attempts.rowid DESC",
+            nonce,
+        )
+        return [(self._letter(row[:-4]), Attempt(*row[-4:])) for row in rows]
 
     def open_letters(self) -> list[Letter]:
         """Letters whose fate is not known, oldest first."""

@@ -80,7 +80,11 @@ class OptimisticSync:
 
 
 class Observer(Protocol):
-    """Is told about right batches, inside of the database transaction that records them."""
+    """Is told what L1 says, inside of the database transaction that records it."""
+
+    def on_rewind(self) -> None:
+        """A reorg was found: all that later blocks said is forgotten."""
+        ...
 
     def on_right(self, row: BatchRow, outcomes: Sequence[Outcome]) -> None:
         """A batch is right; `outcomes` are those of its operations."""
@@ -88,6 +92,9 @@ class Observer(Protocol):
 
 
 class _Nobody:
+    def on_rewind(self) -> None:
+        pass
+
     def on_right(self, row: BatchRow, outcomes: Sequence[Outcome]) -> None:
         pass
 
@@ -198,6 +205,7 @@ class OptimisticFollower:
         page = _Page(dict(self._history))
         if reading.rewind_to is not None:
             self._store.rewind(reading.rewind_to.number)
+            self._observer.on_rewind()
             page.history = {
                 key: position
                 for key, position in page.history.items()

@@ -1,7 +1,8 @@
 """Sends calls to L1 so that being killed at any point neither loses nor repeats one.
 
 Every signed transaction is stored before it is sent. Sending it again is harmless: it has one hash and one nonce. A
-call counts as settled only when its block has been read by the follower, so a reorg brings both back together.
+call counts as settled only when its block has been read by the follower, so a reorg brings both back together. Where a
+call was given up that nobody can take back, a transfer of nothing with its nonce keeps it from holding up later ones.
 May import `layer2.chain` and the database.
 """
 
@@ -9,14 +10,18 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Final
 
 from layer2.actors.database import Attempt, Database, Letter
 from layer2.chain.connection import Chain, Receipt
 from layer2.chain.errors import ChainError, ChainUnreachableError, RevertedError
 from layer2.chain.sending import build
 from layer2.chain.sidecar import transaction_hash
-from layer2.chain.signer import Signer
+from layer2.chain.signer import Signer, UnsignedTransaction
 from layer2.optimistic.blobs import blob_hash
+
+NOTHING: Final = "nothing"
+"""The purpose of letters that only use up a nonce. They are void: nothing follows from their fate."""
 
 
 class Fate(Enum):
@@ -95,19 +100,47 @@ class Outbox:
         return self._sign(letter, None, 0)
 
     def _close_gap(self, first: int, end: int) -> None:
-        """Send again what has these nonces, whatever became of it, if the node has lost it.
-
-        A reorg takes transactions away that had settled their letters; what comes after them waits for them in vain.
-        """
+        """See to these nonces, for which what comes after them waits, as far as no open letter does."""
         for nonce in range(first, end):
-            attempts = self._store.attempts_with(nonce)
-            if attempts and all(self._chain.transaction(attempt.hash) is None for attempt in attempts):
-                try:
-                    self._chain.broadcast(attempts[0].raw)
-                except ChainUnreachableError:
-                    raise
-                except ChainError:
-                    pass  # it cannot be mined any more: nothing that could be done here
+            signed = self._store.signed_with(nonce)
+            if not any(letter.state == "open" and letter.attempts[-1].nonce == nonce for letter, _ in signed):
+                self._use_up(nonce)
+
+    def _use_up(self, nonce: int) -> None:
+        """Have something mined with a nonce whose letter was given up: once that has waited, a transfer of nothing.
+
+        A reorg takes transactions away that had settled their letters: these are sent again if the node has lost them.
+        """
+        signed = self._store.signed_with(nonce)
+        if not signed:
+            return
+        letter, attempt = signed[0]
+        if letter.state != "mined" and self._clock() - attempt.signed >= self._resend_after:
+            attempt = self._sign_nothing(nonce, letter, len(signed))
+        elif letter.state == "open":
+            return  # it was signed again with a later nonce, and must not be mined with both
+        if self._chain.transaction(attempt.hash) is None:
+            try:
+                self._chain.broadcast(attempt.raw)
+            except ChainUnreachableError:
+                raise
+            except ChainError:
+                pass  # it cannot be mined any more, or its fees are too low still
+            self._checkpoint("replacement sent")
+
+    def _sign_nothing(self, nonce: int, letter: Letter, bump: int) -> Attempt:
+        """A transfer of nothing to oneself in place of a letter's transaction: with a blob if that has one, since nodes
+        replace like by like only."""
+        own = self._signer.address
+        unsigned = build(self._chain, own, own, b"", blobs=_blobs(letter), nonce=nonce, bump=bump)
+        attempt = self._attempt(unsigned)
+        self._checkpoint("replacement signed")
+        with self._store.transaction():
+            number = self._store.add_letter(NOTHING, str(nonce), own, b"", blob=letter.blob)
+            self._store.set_letter_state(number, "void")
+            self._store.add_attempt(number, attempt)
+        self._checkpoint("replacement stored")
+        return attempt
 
     def _sign(self, letter: Letter, nonce: int | None, bump: int) -> Outcome:
         try:
@@ -122,21 +155,25 @@ class Outbox:
                 bump=bump,
             )
         except RevertedError as error:
-            # What was sent before may still be mined; only a letter that was never signed is surely refused.
-            if nonce is not None:
-                return self._send(letter, letter.attempts[-1], error)
-            return Outcome(letter, Fate.REFUSED, error)
+            if nonce is None:
+                return Outcome(letter, Fate.REFUSED, error)
+            # What was sent before may still be mined, so it is not refused until something else has its nonce.
+            self._use_up(nonce)
+            return Outcome(letter, Fate.WAITING)
         limit = self._gas_limits.get(letter.purpose)
         if limit is not None and unsigned.gas > limit and nonce is None:
             return Outcome(letter, Fate.REFUSED, RevertedError(letter.purpose, "", f"it takes more than {limit} gas"))
-        raw = self._signer.sign_transaction(unsigned)
-        attempt = Attempt(transaction_hash(raw), unsigned.nonce, raw, self._clock())
+        attempt = self._attempt(unsigned)
         self._checkpoint("letter signed")
         self._store.add_attempt(letter.id, attempt)
         self._checkpoint("letter stored")
         return self._send(letter, attempt)
 
-    def _send(self, letter: Letter, attempt: Attempt, error: RevertedError | None = None) -> Outcome:
+    def _attempt(self, unsigned: UnsignedTransaction) -> Attempt:
+        raw = self._signer.sign_transaction(unsigned)
+        return Attempt(transaction_hash(raw), unsigned.nonce, raw, self._clock())
+
+    def _send(self, letter: Letter, attempt: Attempt) -> Outcome:
         if self._chain.transaction(attempt.hash) is None:
             try:
                 self._chain.broadcast(attempt.raw)
@@ -149,7 +186,7 @@ class Outbox:
                 if not any(one in words for one in ("nonce too low", "underpriced", "already reserved")):
                     raise
             self._checkpoint("letter sent")
-        return Outcome(letter, Fate.WAITING, error)
+        return Outcome(letter, Fate.WAITING)
 
     def _reason(self, letter: Letter) -> RevertedError | None:
         try:

@@ -6,13 +6,14 @@ begins, so a relayer that was killed anywhere takes up where it was. May import 
 """
 
 import time
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from layer2.actors.batch_processor import BatchProcessor, SignatureCheck, SignaturePool
 from layer2.actors.database import Letter, QueueRow
 from layer2.actors.errors import FollowError, RefusedError, RelayerError
+from layer2.actors.fees import FeeConfig
 from layer2.actors.follower import Follower, Position, SyncReport
 from layer2.actors.outbox import Fate, Outbox, Outcome
 from layer2.actors.planning import Budget, Selector
@@ -72,22 +73,20 @@ class Prover(Protocol):
 
 
 @dataclass(frozen=True)
-class RelayerConfig:
-    """How a relayer works; times in seconds, amounts in smallest units.
+class RelayerConfig(FeeConfig):
+    """How a relayer works; times in seconds.
 
     max_batch_size: operations a batch, fewer if one L1 transaction cannot carry as many. batch_timeout: how long an
-    operation waits for a batch to fill up. confirmations: blocks above one before it counts. minimum_fees: per token;
-    other tokens pay `default_minimum_fee`. max_pending, max_pending_per_account: operations that may wait.
-    pending_timeout: after which an operation that cannot be executed is dropped; when the pool is full, at once.
-    serve_withdrawals: send payouts to their owners at this relayer's cost, with at most max_withdrawal_gas each.
-    resend_after: see `Outbox`. workers: processes that check signatures, None for one a core.
+    operation waits for a batch to fill up. confirmations: blocks above one before it counts. max_pending,
+    max_pending_per_account: operations that may wait. pending_timeout: after which an operation that cannot be executed
+    is dropped; when the pool is full, at once. serve_withdrawals: send payouts to their owners at this relayer's cost,
+    with at most max_withdrawal_gas each. resend_after: see `Outbox`. workers: processes that check signatures, None for
+    one a core. Fees: see `FeeConfig`.
     """
 
     max_batch_size: int = 120
     batch_timeout: float = 30
     confirmations: int = 0
-    minimum_fees: Mapping[int, int] = field(default_factory=dict)
-    default_minimum_fee: int = 0
     max_pending: int = 10_000
     max_pending_per_account: int = 64
     pending_timeout: float = 3600
@@ -210,7 +209,10 @@ class Relayer:
         self._progress = progress
         self._clock = clock
         self._checkpoint = checkpoint
-        self.domain = rollup.deployment.domain
+        deployment = rollup.deployment
+        self.domain = deployment.domain
+        self.fee_tokens = self.config.fee_tokens((token.id for token in deployment.tokens), deployment.fee_tokens)
+        """The tokens in which fees are taken; a segment has places for as many."""
         self._signatures = SignaturePool() if self.config.workers is None else SignaturePool(self.config.workers)
         self._processor: BatchProcessor[ItemRef] = BatchProcessor(
             self.config.max_batch_size, self.config.batch_timeout, clock=clock
@@ -316,12 +318,7 @@ class Relayer:
                 encode_float40(operation.amount)
             except AmountError as error:
                 raise RefusedError("amount_not_representable", str(error)) from error
-        fee = decode_fee8(operation.fee)
-        minimum = self.config.minimum_fees.get(operation.token, self.config.default_minimum_fee)
-        if fee < minimum:
-            raise RefusedError(
-                "fee_too_low", f"fee {fee} is below this relayer's minimum of {minimum} for token {operation.token}"
-            )
+        self.config.check_fee(decode_fee8(operation.fee), operation.token, self.fee_tokens, "relayer")
 
     def _check_kind(self, signed: SignedOperation) -> None:
         refusal = refuse_by_kind(self.position.state, signed)

@@ -8,7 +8,7 @@ that was killed anywhere takes up where it was. May import everything but HTTP, 
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -17,6 +17,7 @@ from layer2.actors.challenger import PURPOSES, Disputer, DisputeReport
 from layer2.actors.database import QueueRow
 from layer2.actors.draft import Draft, DraftFullError
 from layer2.actors.errors import FollowError, RefusedError, SequencerError
+from layer2.actors.fees import FeeConfig
 from layer2.actors.optimistic_follower import OptimisticFollower, OptimisticSync, Position
 from layer2.actors.optimistic_store import BatchRow, OptimisticStore, PoolRow, Proposal, Verdict, operation_id
 from layer2.actors.outbox import Fate, Outbox, Outcome
@@ -53,9 +54,6 @@ WITHDRAW_BOND: Final = "withdraw bond"
 MAX_OPERATIONS: Final = MAX_CHUNKS * CHUNK_OPERATIONS
 """Most operations in a batch; large ones may fill it earlier."""
 
-ETHER: Final = 0
-"""The token that every rollup has."""
-
 AGE_MARGIN: Final = 10
 """Part of `maxBatchAge` (one in …) that is left for the transaction to be mined; older batches are made anew."""
 
@@ -77,23 +75,20 @@ _INDICES: Final = ("account", "account_a", "account_b", "seller_account", "to", 
 
 
 @dataclass(frozen=True)
-class SequencerConfig:
-    """How a sequencer works; times in seconds, amounts in smallest units.
+class SequencerConfig(FeeConfig):
+    """How a sequencer works; times in seconds.
 
     data: where batches put their data. max_batch_size: operations a batch, at most 1024. batch_timeout: how long an
-    operation waits for a batch to fill up. confirmations: blocks above one before it counts. minimum_fees: per token;
-    other tokens pay `default_minimum_fee`. Fees above 0 are taken in `fee_tokens` only. max_pending: operations that
-    may wait; those that a rollback or reorg made impossible make room for others, and are dropped after
+    operation waits for a batch to fill up. confirmations: blocks above one before it counts. max_pending: operations
+    that may wait; those that a rollback or reorg made impossible make room for others, and are dropped after
     `pending_timeout` anyway. expiry_margin: how long an operation must still be valid. dispute: prove wrong batches
-    wrong. reserve: reserve the reward first, when there is time. resend_after: see `Outbox`.
+    wrong. reserve: reserve the reward first, when there is time. resend_after: see `Outbox`. Fees: see `FeeConfig`.
     """
 
     data: Literal["blob", "calldata"] = "blob"
     max_batch_size: int = 1000
     batch_timeout: float = 30
     confirmations: int = 0
-    minimum_fees: Mapping[int, int] = field(default_factory=dict)
-    default_minimum_fee: int = 0
     max_pending: int = 10_000
     pending_timeout: float = 3600
     expiry_margin: float = 120
@@ -106,22 +101,6 @@ class SequencerConfig:
             raise SequencerError(
                 f"max_batch_size is {self.max_batch_size}: a batch has 1 to {MAX_OPERATIONS} operations"
             )
-
-    def minimum_fee(self, token: int) -> int:
-        """The least fee in a token, in its smallest units."""
-        return self.minimum_fees.get(token, self.default_minimum_fee)
-
-    def fee_tokens(self, listed: Iterable[int]) -> tuple[int, ...]:
-        """The tokens in which fees are taken: of those with a minimum, ether and the listed ones.
-
-        Tokens are free to make, and a batch has places for fees in four: an operation with a fee in a fifth one ends
-        it, which costs this sequencer an L1 transaction. So these are four at most, the named ones first, unless each
-        has a minimum above 0.
-        """
-        chosen = list(dict.fromkeys([*self.minimum_fees, ETHER, *listed]))
-        paid = [token for token in chosen if self.minimum_fee(token)]
-        free = [token for token in chosen if not self.minimum_fee(token)]
-        return (*paid, *free[: max(0, FEE_WORDS - len(paid))])
 
 
 @dataclass(frozen=True)
@@ -275,7 +254,9 @@ class Sequencer:
         self._flight: tuple[int, bytes, RollupState] | None = None
         self._drafts: list[Draft] = []
         self._parked: dict[bytes, _Parked] = {}
-        self.fee_tokens: Final = self.config.fee_tokens(token.id for token in rollup.deployment.tokens)
+        self._is_rewound = False
+        self.fee_tokens = self.config.fee_tokens((token.id for token in rollup.deployment.tokens), FEE_WORDS)
+        """The tokens in which fees are taken; a batch has places for so many unless each has a minimum."""
         self._processor: BatchProcessor[bytes | int] = BatchProcessor(
             self.config.max_batch_size, self.config.batch_timeout, clock=clock
         )
@@ -370,20 +351,8 @@ class Sequencer:
         if not (operation.fee or config.default_minimum_fee or config.minimum_fees):
             return
         payer = self._payer(operation)
-        if not isinstance(payer, Account):
-            return  # the execution says so better
-        minimum = config.minimum_fee(payer.token)
-        if (operation.fee or minimum) and payer.token not in self.fee_tokens:
-            tokens = ", ".join(map(str, self.fee_tokens))
-            remedy = "pay from an account of one of these" if minimum else "sign with a fee of 0"
-            raise RefusedError(
-                "fee_token", f"this sequencer takes fees in tokens {tokens} only, not in token {payer.token}: {remedy}"
-            )
-        if operation.fee < minimum:
-            raise RefusedError(
-                "fee_too_low",
-                f"fee {operation.fee} is below this sequencer's minimum of {minimum} for token {payer.token}",
-            )
+        if isinstance(payer, Account):  # for anything else the execution says better what is wrong
+            config.check_fee(operation.fee, payer.token, self.fee_tokens, "sequencer")
 
     def _payer(self, operation: SignedOperation) -> Record | None:
         """What is at the index of the account that pays the fee."""
@@ -453,6 +422,10 @@ class Sequencer:
             )
 
     # ---------------------------------------------------------------- what L1 says (inside of sync's transaction)
+
+    def on_rewind(self) -> None:
+        """Operations that were dropped in blocks that are gone wait again."""
+        self._is_rewound = True
 
     def on_right(self, row: BatchRow, outcomes: Sequence[Execution]) -> None:
         """A right batch holds operations of the pool, whoever made it."""
@@ -737,7 +710,10 @@ class Sequencer:
         if not (is_same and self._are_current()):
             self._make_drafts(progress)
         else:
+            if self._is_rewound:
+                self._place_all(progress)
             self._retry(progress)
+        self._is_rewound = False
         self._take_queue()
 
     def _are_current(self) -> bool:
@@ -761,9 +737,14 @@ class Sequencer:
         self._parked = {}
         self._processor.replace_all([])
         self._owners, self._owned_up_to = {}, FIRST_INDEX
-        under_way = {key for proposal in self._store.active_proposals() for key in proposal.items}
+        self._place_all(progress)
+
+    def _place_all(self, progress: _Progress) -> None:
+        """Execute what was accepted and has no place yet: in a batch, on the way to L1, in a draft or parked."""
+        placed = {key for proposal in self._store.active_proposals() for key in proposal.items}
+        placed.update(self._parked, *(draft.items for draft in self._drafts))
         for row in self._store.waiting():
-            if row.id not in under_way:
+            if row.id not in placed:
                 self._place(row, progress)
 
     def _place(self, row: PoolRow, progress: _Progress) -> None:

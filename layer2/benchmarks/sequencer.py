@@ -16,8 +16,9 @@ from typing import Final
 from web3 import HTTPProvider, Web3
 
 from layer2.actors.errors import RefusedError
+from layer2.actors.fees import ETHER
 from layer2.actors.optimistic_store import OptimisticStore, Verdict
-from layer2.actors.sequencer import ETHER, Sequencer, SequencerConfig
+from layer2.actors.sequencer import Sequencer, SequencerConfig
 from layer2.chain.blobs import AnvilBlobs
 from layer2.chain.connection import Block, Chain
 from layer2.chain.optimistic_deployment import OptimisticDeployment

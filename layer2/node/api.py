@@ -101,6 +101,7 @@ async def _get_status(request: web.Request) -> web.Response:
             "ownBatch": overview.proposal,
             "minimumFees": {str(token): str(fee) for token, fee in relayer.config.minimum_fees.items()},
             "defaultMinimumFee": str(relayer.config.default_minimum_fee),
+            "feeTokens": list(relayer.fee_tokens),
             "problem": request.app[LOOP].problem,
         }
     )

@@ -134,7 +134,7 @@ async def _get_status(request: web.Request) -> web.Response:
             "queued": overview.queued,
             "ownBatch": overview.proposal,
             "frozen": overview.is_frozen,
-            "feeTokens": sequencer.fee_tokens,
+            "feeTokens": list(sequencer.fee_tokens),
             "minimumFees": {str(token): str(fee) for token, fee in sequencer.config.minimum_fees.items()},
             "defaultMinimumFee": str(sequencer.config.default_minimum_fee),
             "expiryMargin": sequencer.config.expiry_margin,

@@ -129,6 +129,7 @@ def test_accounts_and_status(service: Service) -> None:
     status = service.get("/status").json()
     assert status["stateRoot"] == f"{world.rollup.tip().state_root:#066x}"
     assert (status["rollup"], status["batch"], status["pending"]) == (world.rollup.address, 1, 0)
+    assert status["feeTokens"] == [0, 1]
 
 
 def test_health(service: Service) -> None:

@@ -7,10 +7,11 @@ import pytest
 from layer2.actors.errors import RefusedError, StoreError
 from layer2.actors.relayer import Relayer
 from layer2.actors.store import ProposalState, Store
+from layer2.chain.coder import coder
 from layer2.chain.deploying import deploy_contract
 from layer2.chain.sending import send
 from layer2.crypto.eddsa import Point, PrivateKey
-from layer2.ledger.operations import Operation
+from layer2.ledger.operations import Operation, SignedOperation
 from tests.support.anvil import signer
 from tests.support.world import UNIT, USDC, World
 
@@ -69,6 +70,39 @@ def test_refuses_a_fee_below_the_minimum(world: World) -> None:
             relayer.submit(world.transfer(world.alice, world.bob, UNIT, 0, fee=900))
         assert caught.value.code == "fee_too_low"
         relayer.submit(world.transfer(world.alice, world.bob, UNIT, 0, fee=1000))
+
+
+def test_attack_a_token_of_no_value_pays_for_no_proof(world: World) -> None:
+    """Anybody can make and list tokens, so fees are taken in chosen ones only."""
+    address, _ = deploy_contract(world.chain, signer(5), "TestUSDC")
+    send(world.chain, signer(5), world.deployment.registry, coder("TokenRegistry").encode("register", address))
+    send(world.chain, signer(5), address, coder("TestUSDC").encode("mint", world.alice.signer.address, UNIT))
+    allow = coder("TestUSDC").encode("approve", world.deployment.rollup, UNIT)
+    send(world.chain, world.alice.signer, address, allow)
+    world.deposit(world.alice, UNIT, token=2)
+    pauper = replace(world.alice, account=4)
+    with world.relayer() as relayer:
+        relayer.run_until_idle()
+
+    def pay(fee: int) -> SignedOperation:
+        return world.transfer(pauper, pauper, 1000, 0, fee, token=2)
+
+    def refusal(relayer: Relayer, fee: int) -> str:
+        with pytest.raises(RefusedError) as caught:
+            relayer.submit(pay(fee))
+        assert caught.value.code == "fee_token"
+        return str(caught.value)
+
+    with world.relayer(default_minimum_fee=10) as relayer:
+        for fee in (0, 10):
+            assert "in tokens 0, 1 only, not in token 2: pay from an account of one of these" in refusal(relayer, fee)
+        relayer.submit(world.transfer(world.bob, world.alice, UNIT, 0, fee=10))
+    with world.relayer() as relayer:
+        assert "not in token 2: sign with a fee of 0" in refusal(relayer, 10)
+        relayer.submit(pay(0))
+    with world.relayer(minimum_fees={2: 10}, database="other.sqlite") as relayer:
+        relayer.step()
+        relayer.submit(pay(10))
 
 
 def test_refuses_what_waiting_operations_have_spent(world: World) -> None:

@@ -19,6 +19,7 @@ from layer2.optimistic.operations import MintNFT, Nothing, QueueEntry, Transfer,
 from layer2.optimistic.records import NFT, Account
 from layer2.optimistic.transition import ChunkExecution
 from tests.support.anvil import signer
+from tests.support.killing import Killed, Killer
 from tests.support.optimistic_world import ETHER, FOREVER, UNIT, Lookup, OptimisticWorld, balances, ids, records
 from tests.support.wrong_batches import transfers, wrong_state_root
 
@@ -266,26 +267,6 @@ def test_a_minimum_for_all_tokens_is_to_be_paid_in_those_that_were_chosen(world:
             assert "takes fees in tokens 0, 1 only, not in token 2: pay from an account of one of these" in message
 
 
-@pytest.mark.parametrize(
-    ("named", "default", "listed", "tokens"),
-    [
-        ({}, 0, (), {0}),
-        ({}, 0, (1, 2), {0, 1, 2}),
-        ({7: 5}, 0, (1,), {7, 0, 1}),
-        ({7: 0, 8: 0}, 0, (1, 2), {7, 8, 0, 1}),  # four places, and none that must be paid for
-        ({}, 3, (1, 2, 3, 4), {0, 1, 2, 3, 4}),
-        ({0: 1, 1: 1, 2: 1, 3: 1, 4: 1}, 0, (5,), {0, 1, 2, 3, 4}),
-        ({0: 0, 1: 1, 2: 1, 3: 1}, 0, (5,), {0, 1, 2, 3}),
-    ],
-)
-def test_tokens_that_fees_are_taken_in(
-    named: dict[int, int], default: int, listed: tuple[int, ...], tokens: set[int]
-) -> None:
-    """Four, or more if each has a minimum: whoever ends a batch by a fifth token has paid for it."""
-    config = SequencerConfig(minimum_fees=named, default_minimum_fee=default)
-    assert set(config.fee_tokens(listed)) == tokens
-
-
 def test_attack_an_operation_that_nobody_signed_ends_no_batch(
     world: OptimisticWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -362,6 +343,36 @@ def test_attack_impossible_operations_leave_no_room_for_others(world: Optimistic
     with world.sequencer(max_pending=3) as sequencer:
         sequencer.run_until_idle()
         assert [sequencer.status(key).state for key in new] == ["posted"] * 3
+
+
+@pytest.mark.parametrize("is_interrupted", [False, True])
+def test_a_reorg_brings_back_what_made_room(
+    world: OptimisticWorld, monkeypatch: pytest.MonkeyPatch, is_interrupted: bool
+) -> None:
+    """It touches no batch, so the drafts stay as they are: what waits again is executed on top of them.
+
+    The step that reads the reorg need not be the one that does so: the node may be lost in between.
+    """
+    with with_impossible(world, 1, max_pending=2, batch_timeout=3600) as (sequencer, (key,)):
+        before = world.anvil.snapshot()
+        world.anvil.mine()
+        sequencer.step()
+        look = records(sequencer)
+        for to in (world.carol, world.alice):
+            sequencer.submit(world.transfer(world.bob, to, 2 * UNIT, look))
+        assert sequencer.status(key).state == "dropped"
+        assert balances(look) == [102 * UNIT, 46 * UNIT, 22 * UNIT]
+        world.anvil.revert(before)
+        world.anvil.warp(5)  # or it would be the same block
+        if is_interrupted:
+            monkeypatch.setattr(sequencer, "_checkpoint", Killer("synced"))
+            with pytest.raises(Killed):
+                sequencer.step()
+            sequencer.step()
+        else:
+            assert sequencer.step().sync.rewound_to is not None
+        assert sequencer.status(key).state == "accepted"
+        assert balances(look) == [0, 148 * UNIT, 22 * UNIT]
 
 
 def test_attack_impossible_operations_are_not_executed_at_each_step(
