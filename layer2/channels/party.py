@@ -17,7 +17,7 @@ from typing import Final
 
 from layer2.actors.errors import RefusedError
 from layer2.chain.signer import Signer
-from layer2.channels.actor import ChannelActor, StepReport
+from layer2.channels.actor import CHALLENGE, REVEAL, ChannelActor, StepReport
 from layer2.channels.contracts import Channels
 from layer2.channels.errors import ChannelError
 from layer2.channels.messages import Message, Proposal, Refusal, Signature
@@ -26,10 +26,8 @@ from layer2.channels.states import MAX_LOCKS, FinalState, Lock, SignedState, Sta
 from layer2.channels.store import ChannelStore, Closing, StateEntry
 
 START: Final = "start close"
-CHALLENGE: Final = "challenge"
 FINISH: Final = "finish close"
 COOPERATE: Final = "close together"
-REVEAL: Final = "reveal secret"
 
 _SCHEMA: Final = """
 CREATE TABLE states (

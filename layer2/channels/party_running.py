@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from layer2.chain.errors import ChainError
 from layer2.chain.signer import Signer
 from layer2.channels.contracts import Channels
 from layer2.channels.errors import ChannelError, MalformedError
@@ -31,20 +32,24 @@ class Correspondent:
         self.party = party
         self._store = store
         self._say = say
+        self._said: set[str] = set()
 
     def look(self) -> None:
         """Read L1, and do what is due there. Failures are only told: what is wanted beside need not wait for them."""
-        self._run()
+        try:
+            self._run()
+        except (ChainError, ChannelError) as error:
+            self._say(f"warning: not everything is done that is due: {error}")
 
     def _run(self) -> bool:
         """Step until there is nothing to do. Returns whether everything worked, and nothing came too late."""
-        said: set[str] = set()
         is_good = True
         for report in self.party.run_until_idle():
-            report.warnings[:] = [one for one in dict.fromkeys(report.warnings) if one not in said]
-            said.update(report.warnings)
+            is_good &= not report.warnings
+            report.warnings[:] = [one for one in dict.fromkeys(report.warnings) if one not in self._said]
+            self._said.update(report.warnings)
             is_good &= tell(report, self._say)
-        return is_good and not said
+        return is_good
 
     # ---------------------------------------------------------------- deposits
 
@@ -98,7 +103,7 @@ class Correspondent:
         entry = self.party.entry(key)
         self._say("\n".join(self._agreement(entry) + self._end(entry)))
         self._say(f"give the answer to {self._other(key)}" if answer is not None else "there is nothing to answer")
-        run_once(self.party, self._say)
+        self.look()
         return True
 
     def export(self, channel_id: bytes) -> SignedState:
@@ -117,7 +122,8 @@ class Correspondent:
         """
         ending = self._store.ending(channel_id)
         if self.party.entry(channel_id).facts.status == "closed" or (ending and ending.mine and ending.theirs):
-            self._close(channel_id)
+            if not self._close(channel_id):
+                raise ChannelError(f"channel 0x{channel_id.hex()} is not closed yet: see above")
             return
         is_signed = ending is not None and ending.mine is not None
         deliver(self.resend(channel_id) if is_signed else self.party.propose_final(channel_id))
@@ -140,7 +146,7 @@ class Correspondent:
         """Send what closes a channel, unless that is done. Returns whether it is."""
         if self.party.entry(channel_id).facts.status != "closed":
             self.party.close(channel_id)
-            run_once(self.party, self._say)
+            self._run()
         for line in self._end(self.party.entry(channel_id)):
             self._say(line)
         return self.party.entry(channel_id).facts.status == "closed"

@@ -362,8 +362,7 @@ class Payer(ChannelActor):
         voucher = last.signature if last is not None and last.amount == close.amount else signed.voucher_signature
         if not self._is_open(CLOSE, close.channel_id.hex()):
             call = self.channels.close_call(entry.config, close.amount, voucher, signed.signature)
-            self._store.add_letter(CLOSE, close.channel_id.hex(), self.channels.hub, call)
-            self._checkpoint("close written")
+            self._write_wanted(CLOSE, close.channel_id.hex(), self.channels.hub, call)
 
     def _act(self, now: int, report: StepReport) -> None:
         self._write_withdrawals(now, report)

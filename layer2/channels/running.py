@@ -65,9 +65,12 @@ def tell(report: StepReport, say: Say) -> bool:
 
 
 def run_once(actor: ChannelActor, say: Say) -> None:
-    """Step until there is nothing to do. Raises ChannelError when a call came to nothing."""
-    results = [tell(report, say) for report in actor.run_until_idle()]
-    if not all(results):
+    """Step until there is nothing to do. Raises ChannelError when a call came to nothing, or one that was started here
+    cannot be paid for."""
+    reports = actor.run_until_idle()
+    results = [tell(report, say) for report in reports]
+    started = {move for report in reports for move in report.started}
+    if not all(results) or started & set(reports[-1].unpaid):
         raise ChannelError("not everything was done: see above")
 
 
@@ -198,6 +201,8 @@ def withdraw(payer: Payer, channel_id: bytes, say: Say) -> bool:
         payer.withdraw(channel_id)
     run_once(payer, say)
     facts = payer.entry(channel_id).facts
+    if facts.balance and not facts.withdrawable_after:
+        raise ChannelError("the withdrawal has not begun: see above")
     if facts.balance == 0:
         say("everything that was left has been paid out")
         return True

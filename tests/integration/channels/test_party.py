@@ -13,7 +13,7 @@ from layer2.channels.messages import Proposal, Refusal, Signature
 from layer2.channels.party import Party
 from layer2.channels.signing import ETH
 from layer2.channels.states import FinalState, Lock, SignedState, State, StateChannelConfig, secret_hash
-from tests.support.channel_world import HOUR, SALT, UNIT, ChannelWorld, balances, talk
+from tests.support.channel_world import ETHER, HOUR, SALT, UNIT, ChannelWorld, balances, talk
 
 
 @pytest.fixture
@@ -783,6 +783,53 @@ def test_what_a_closing_gives(world: ChannelWorld, config: StateChannelConfig, i
         assert share == (outcome.amount_a if is_a else outcome.amount_b)
         world.anvil.revert(before)
         before = world.anvil.snapshot()
+
+
+def test_a_deposit_that_cannot_be_paid_for(world: ChannelWorld, config: StateChannelConfig, ann: Party) -> None:
+    """The amount is there, and nothing for the gas: no letter waits for more."""
+    world.anvil.request("anvil_setBalance", ann.address, hex(ETHER))
+    with pytest.raises(ChannelError, match=f"cannot pay for this deposit and its gas: .* holds {ETHER} wei"):
+        ann.deposit(config.id, ETHER)
+    assert not ann.step().warnings
+
+
+def test_attack_what_cannot_be_paid_for_stops_nothing_else(
+    world: ChannelWorld, config: StateChannelConfig, ann: Party, ben: Party
+) -> None:
+    """Alice's deposit is not sent yet when her ETH runs out, and Bob closes with an old state."""
+    ann.deposit(config.id, ETHER)
+    world.anvil.request("anvil_setBalance", ann.address, hex(ETHER // 2))
+    talk(ann.pay(config.id, 1), ben, ann)
+    initial = SignedState(State.initial(config.id), b"", b"")
+    world.send(world.bob, world.channels.start_close_call(config, initial), world.deployment.state_channel)
+    reports = ann.run_until_idle()
+    assert [move.purpose for report in reports for move in report.settled] == ["challenge"]
+    for report in reports:
+        assert [move.purpose for move in report.unpaid] == ["deposit"]
+        assert report.warnings == [
+            f"{ann.address} cannot pay for deposit ({config.id.hex()}), which sends {ETHER} wei and takes gas: send it "
+            "some ETH"
+        ]
+    world.anvil.request("anvil_setBalance", ann.address, hex(2 * ETHER))
+    (refused_move,) = [move for report in ann.run_until_idle() for move in report.settled]
+    assert (refused_move.purpose, "ChannelIsClosing" in refused_move.reason) == ("deposit", True)
+
+
+def test_what_is_urgent_is_paid_for_first(
+    world: ChannelWorld, config: StateChannelConfig, ann: Party, ben: Party
+) -> None:
+    """A deposit into another channel waits before it, and takes all that there is."""
+    talk(ann.pay(config.id, 1), ben, ann)
+    ann.open(world.carol.address, ETHER, challenge_period=HOUR)
+    initial = SignedState(State.initial(config.id), b"", b"")
+    world.send(world.bob, world.channels.start_close_call(config, initial), world.deployment.state_channel)
+    world.anvil.automine(False)
+    ann.step()
+    world.anvil.automine(True)
+    world.anvil.mine()
+    moves = [move for report in ann.run_until_idle() for move in report.settled]
+    nonces = {move.purpose: ann._store.letters(move.purpose, move.reference)[0].attempts[0].nonce for move in moves}
+    assert nonces["challenge"] < nonces["deposit"]
 
 
 def test_who_was_away_is_told(world: ChannelWorld, config: StateChannelConfig, ann: Party, ben: Party) -> None:

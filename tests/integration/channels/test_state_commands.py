@@ -249,6 +249,32 @@ def test_conditional_payments_over_a_middle_party(common: list[str], tmp_path: P
     assert "balance   0.79 ETH yours" in ann.run("status", first)
 
 
+def test_what_cannot_be_paid_for_is_told(anvil: Anvil, ann: User, ben: User) -> None:
+    """Bob closes with an old state, and Alice has no ETH to answer: messages and status need not wait for that."""
+    key, other = opened(ann, ben), opened(ann, ben)
+    ben.run("status", key)
+    old = (ben.folder / "2.sqlite").read_bytes()
+    carry(ann.write("pay", key, "0.5"), ben, ann)
+    message = ben.write("resend", key)
+    (ben.folder / "2.sqlite").write_bytes(old)
+    ben.run("close", key, "--alone", "--nothing-signed", code=1)
+    balance = anvil.chain.balance(ann.address)
+    anvil.request("anvil_setBalance", ann.address, "0x1")
+    wanted = f"warning: {ann.address} cannot pay for challenge ("
+    try:
+        for said in (
+            ann.run("status", key),
+            ann.run("receive", str(message)),
+            ann.run("step", code=1),
+            ann.run("close", key, "--alone", code=1),
+        ):
+            assert said.count(wanted) == 1, said
+        assert "cannot pay for this deposit and its gas" in ann.run("deposit", other, "0.000000000000000001", code=1)
+    finally:
+        anvil.request("anvil_setBalance", ann.address, hex(balance))
+    assert "challenge (" in ann.run("step")
+
+
 def test_something_else_is_proposed(ann: User, ben: User) -> None:
     key = opened(ann, ben)
     ann.write("pay", key, "0.5")
