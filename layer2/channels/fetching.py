@@ -20,6 +20,7 @@ from layer2.channels.errors import ChannelError, MalformedError
 from layer2.channels.paid import HEADER, PRICE_HEADER, Terms
 from layer2.channels.payer import Payer, Payment
 from layer2.channels.vouchers import MIN_WITHDRAW_DELAY, SignedClose, SignedVoucher
+from layer2.foreign import printable
 
 MAX_ANSWER: Final = 16 << 20
 """Bytes of the largest answer that is read."""
@@ -383,5 +384,5 @@ def _problem(answer: _Answer) -> tuple[str, str]:
     """Code and message of an error."""
     error = answer.json.get("error")
     if isinstance(error, dict):
-        return str(error.get("code"))[:100], str(error.get("message"))[:1000]
+        return str(error.get("code"))[:100], printable(str(error.get("message"))[:1000])
     return "", "it does not say why"

@@ -24,6 +24,7 @@ from layer2.channels.messages import Message, Proposal, Refusal, Signature
 from layer2.channels.signing import ETH, MAX_UINT128, is_signed_by, sign
 from layer2.channels.states import MAX_LOCKS, FinalState, Lock, SignedState, State, StateChannelConfig, secret_hash
 from layer2.channels.store import ChannelStore, Closing, StateEntry
+from layer2.foreign import printable
 
 START: Final = "start close"
 FINISH: Final = "finish close"
@@ -556,7 +557,8 @@ class Party(ChannelActor):
             self._store.drop_ending(key)
         elif proposal is not None and proposal.struct_hash == message.digest:
             self._store.drop_proposal(key)
-        raise RefusedError(message.code, f"the other party of channel 0x{key.hex()} refuses: {message.reason}")
+        reason = printable(message.reason)
+        raise RefusedError(message.code, f"the other party of channel 0x{key.hex()} refuses: {reason}")
 
     def _on_proposal(self, message: Proposal) -> Message:
         outcome = message.outcome

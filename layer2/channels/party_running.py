@@ -15,6 +15,7 @@ from layer2.channels.errors import ChannelError, MalformedError
 from layer2.channels.messages import MAX_MESSAGE, Message, Proposal, Refusal, message_from_json
 from layer2.channels.party import Party, PartyStore
 from layer2.channels.running import Say, database_path, run_once, tell, token_of
+from layer2.channels.signing import ETH
 from layer2.channels.states import FinalState, Lock, SignedState, State
 from layer2.channels.store import StateEntry
 
@@ -171,6 +172,7 @@ class Correspondent:
             f"channel   0x{entry.id.hex()}",
             f"other     {entry.config.other(party.address)}, who is {'B' if is_a else 'A'}",
             f"status    {facts.status}",
+            f"token     {'ETH' if entry.config.token == ETH else entry.config.token}",
             f"deposited {self._show(entry, mine)} by you, {self._show(entry, theirs)} by the other",
             *self._agreement(entry),
             *self._end(entry),

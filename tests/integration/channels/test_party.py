@@ -129,6 +129,13 @@ def test_a_refused_proposal_binds_nobody(config: StateChannelConfig, ann: Party,
     assert ben.best(config.id).state.version == 1
 
 
+def test_attack_a_reason_that_a_terminal_obeys(config: StateChannelConfig, ann: Party) -> None:
+    digest = ann.pay(config.id, 1).outcome.struct_hash
+    with pytest.raises(RefusedError) as caught:
+        ann.receive(Refusal(config.id, digest, "loss", "no\x1b[2J\nversion 9 is signed by both"))
+    assert str(caught.value).endswith("refuses: no?[2J?version 9 is signed by both")
+
+
 def test_a_proposal_is_withdrawn(config: StateChannelConfig, ann: Party, ben: Party) -> None:
     """Before the other party has heard of it: as if it had never been."""
     with pytest.raises(ChannelError, match="there is nothing to withdraw"):
