@@ -683,7 +683,8 @@ def state_close(
     """Close CHANNEL: together at once, or if the other party does not answer, alone.
 
     Together: makes a message for the other party; when its answer is received, the closing is sent. After your
-    signature, or with --alone, nothing more is signed.
+    signature, or with --alone, nothing more is signed. If it is closed already, what is owed is paid out, also in a
+    token that is not in the deployment file: who closes trusts the token.
 
     Exit code 0 when it is closed, or the message is there; 1 while an old state could still be answered.
     """

@@ -308,6 +308,10 @@ class ChannelActor:
             self._settled_own = own
         self._settled_at = self.follower.changes
 
+    def _settle_anew(self) -> None:
+        """Look at what is owed at the next step, even if nothing happens until then."""
+        self._settled_at, self._settled_own = -1, None
+
     def _write_settlements(self, report: StepReport, contract: str, tokens: Iterable[str], dust: int = 0) -> None:
         """Write letters that have paid out what a contract owes this account, if it is more than dust."""
         for token in sorted(tokens):

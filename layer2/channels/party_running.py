@@ -144,8 +144,9 @@ class Correspondent:
         return self._close(channel_id)
 
     def _close(self, channel_id: bytes) -> bool:
-        """Send what closes a channel, unless that is done. Returns whether it is."""
-        if self.party.entry(channel_id).facts.status != "closed":
+        """Send what closes a channel, and have paid out what is owed, unless that is done. Returns whether it is
+        closed."""
+        if self.party.entry(channel_id).facts.status != "closed" or self.party.owed(channel_id):
             self.party.close(channel_id)
             self._run()
         for line in self._end(self.party.entry(channel_id)):
@@ -177,10 +178,18 @@ class Correspondent:
             *self._agreement(entry),
             *self._end(entry),
         ]
-        owed = party.channels.owed(party.channels.state_channel, party.address, entry.config.token)
+        owed = party.owed(entry.id)
         if owed:
-            lines.append(f"owed      {self._show(entry, owed)} to you, for all channels: `step` has it paid out")
+            lines.append(f"owed      {self._show(entry, owed)} to you, for all channels: {self._payout(entry, owed)}")
         return lines
+
+    def _payout(self, entry: StateEntry, owed: int) -> str:
+        """How what is owed is paid out."""
+        if not self.party.has_paid_out(entry.id):
+            return "nobody here has vouched for the token; `close` has it paid out, if you trust it"
+        if owed <= self.party.rules.dust:
+            return "no more than --dust"
+        return "`step` has it paid out"
 
     def _agreement(self, entry: StateEntry) -> list[str]:
         """What is signed by both, and what is not yet."""

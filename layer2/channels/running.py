@@ -195,16 +195,20 @@ def show_entry(channels: Channels, entry: HubEntry, paid: int, now: int) -> list
 
 
 def withdraw(payer: Payer, channel_id: bytes, say: Say) -> bool:
-    """Start a withdrawal, or finish it if its time has come. Returns whether it is finished."""
+    """Start a withdrawal, or finish it if its time has come, and have paid out what is owed. Returns whether it is
+    finished."""
     payer.step()
-    if payer.entry(channel_id).facts.balance:
+    if payer.entry(channel_id).facts.balance or payer.owed(channel_id):
         payer.withdraw(channel_id)
     run_once(payer, say)
     facts = payer.entry(channel_id).facts
     if facts.balance and not facts.withdrawable_after:
         raise ChannelError("the withdrawal has not begun: see above")
     if facts.balance == 0:
-        say("everything that was left has been paid out")
+        owed = payer.owed(channel_id)
+        left = token_of(payer.channels, payer.entry(channel_id).config.token).show(owed)
+        but = f", but for {left}: no more than --dust" if owed else ""
+        say(f"everything that was left has been paid out{but}")
         return True
     say(f"the payee can claim until {facts.withdrawable_after}; do this again after that")
     return False

@@ -13,6 +13,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from layer2.chain.coder import coder
+from layer2.chain.deploying import deploy_contract
+from layer2.chain.sending import send
 from layer2.channels import deployment
 from layer2.channels.contracts import Channels
 from layer2.channels.messages import Signature, message_from_json
@@ -21,7 +24,7 @@ from layer2.channels.states import SignedState
 from layer2.toolchain import PROJECT
 from tests.support import commands
 from tests.support.anvil import Anvil, signer
-from tests.support.channel_world import ETHER, HOUR
+from tests.support.channel_world import ETHER, HOUR, UNIT
 
 COMMANDS = [
     "open",
@@ -273,6 +276,30 @@ def test_what_cannot_be_paid_for_is_told(anvil: Anvil, ann: User, ben: User) -> 
     finally:
         anvil.request("anvil_setBalance", ann.address, hex(balance))
     assert "challenge (" in ann.run("step")
+
+
+@pytest.mark.parametrize("how", [(), ("--alone",)], ids=["together", "alone"])
+def test_money_in_a_token_that_is_not_listed(anvil: Anvil, ann: User, ben: User, how: tuple[str, ...]) -> None:
+    """Alice pays with a token that calls itself like a listed one. Bob sees which it is, and has it paid out when he
+    says so, by closing what is closed."""
+    alice = signer(1)
+    token, _ = deploy_contract(anvil.chain, alice, "TestUSDC")
+    send(anvil.chain, alice, token, coder("TestUSDC").encode("mint", alice.address, 5 * UNIT))
+    said = ann.run("open", ben.address, "5", "--token", token)
+    (key,) = re.findall(r"^channel (0x\w{64})$", said, re.MULTILINE)
+    said = carry(ann.write("pay", key, "2"), ben, ann)
+    assert f'balance   2 token {token} ("USDC") yours, 3 token {token} ("USDC") the other\'s' in said
+    carry(ann.write("close", key), ben, ann)
+    assert "settle (" not in ben.run("step")
+    said = ben.run("status", key)
+    assert f"token     {token}\n" in said
+    assert f'owed      2 token {token} ("USDC") to you, for all channels: nobody here has vouched' in said
+    assert "`close` has it paid out, if you trust it" in said
+    said = ben.run("close", key, *how)
+    assert "settle (" in said
+    assert "closed    with version 2" in said
+    assert "owed " not in ben.run("status", key)
+    assert "settle (" not in ben.run("close", key, *how)
 
 
 def test_something_else_is_proposed(ann: User, ben: User) -> None:
