@@ -50,6 +50,10 @@ def _command(name: str, group: click.Group = cli) -> Callable[[Callable[..., Non
     return decorate
 
 
+def _say_aside(line: str) -> None:
+    click.echo(line, err=True)
+
+
 _TOKEN = click.option("--token", "token_name", default="ETH", show_default=True, help="What is paid.")
 
 
@@ -189,15 +193,19 @@ def fetch(
     output: Path | None,
 ) -> None:
     """GET URL, and pay for it with a voucher if the service asks for that (402)."""
-    from layer2.channels.fetching import PayingClient
+    from layer2.channels.fetching import Fetched, PayingClient
+    from layer2.channels.running import store
     from layer2.channels.signing import ETH
 
     token = channels.token(token_name)
     if output is not None:
         common.writable(output)  # an answer that was paid for must not get lost
 
-    def say(line: str) -> None:
-        click.echo(line, err=True)
+    def keep(fetched: Fetched) -> None:
+        if output is None:
+            click.echo(fetched.body, nl=False)
+        else:
+            store(output, fetched.body)
 
     with _payer(channels, signer, database) as payer:
         client = PayingClient(
@@ -207,19 +215,16 @@ def fetch(
             deposit=token.parse(deposit),
             withdraw_delay=withdraw_delay,
             own_key=own_key,
-            say=say,
+            say=_say_aside,
         )
-        fetched = client.fetch(url)
+        fetched = client.fetch(url, keep)
     if fetched.payment is None:
-        say(f"status {fetched.status}, nothing paid")
+        _say_aside(f"status {fetched.status}, nothing paid")
     else:
         paid, total = token.show(fetched.payment.paid), token.show(fetched.payment.amount)
-        say(f"status {fetched.status}, paid {paid}, {total} in all over channel 0x{fetched.payment.channel_id.hex()}")
-    if output is None:
-        click.echo(fetched.body, nl=False)
-    else:
-        output.write_bytes(fetched.body)
-    if fetched.status >= 400:
+        channel_id = fetched.payment.channel_id
+        _say_aside(f"status {fetched.status}, paid {paid}, {total} in all over channel 0x{channel_id.hex()}")
+    if not 200 <= fetched.status < 300:
         raise SystemExit(common.EXPECTED_FAILURE)
 
 
@@ -410,10 +415,6 @@ def state() -> None:
 _OUTPUT = click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="File for the message.  [default: printed]"
 )
-
-
-def _say_aside(line: str) -> None:
-    click.echo(line, err=True)
 
 
 def _writer(output: Path | None) -> Callable[[Any], None]:

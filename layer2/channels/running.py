@@ -5,6 +5,7 @@ May import everything but scripts.
 
 import json
 import mimetypes
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -212,6 +213,14 @@ def withdraw(payer: Payer, channel_id: bytes, say: Say) -> bool:
         return True
     say(f"the payee can claim until {facts.withdrawable_after}; do this again after that")
     return False
+
+
+def store(path: Path, body: bytes) -> None:
+    """Write a file, on the disk when this returns. Raises OSError."""
+    with path.open("wb") as file:
+        file.write(body)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextmanager
