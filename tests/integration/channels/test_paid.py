@@ -266,8 +266,8 @@ class Counter:
             raise OSError("the goods are gone")
         return f"{number}".encode()
 
-    async def ask(self, amount: int, is_repeated: bool = False) -> bytes:
-        taken = Accepted(b"\1" * 32, amount, 0 if is_repeated else PRICE, is_repeated)
+    async def ask(self, amount: int, is_repeated: bool = False, channel: int = 1) -> bytes:
+        taken = Accepted(bytes([channel]) * 32, amount, 0 if is_repeated else PRICE, is_repeated)
         return await self.shop._body(Good(PRICE, self.body), taken, "GET /weather")
 
     def start(self, *amounts: int) -> "list[asyncio.Task[bytes]]":
@@ -320,6 +320,23 @@ def test_an_answer_that_cannot_be_made_is_made_when_it_is_asked_for_again(counte
         )
         counter.fails = False
         assert await counter.ask(10, True) == b"2"
+
+    asyncio.run(work())
+
+
+def test_attack_answers_that_fill_the_memory(counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that were not asked for for the longest time go: a voucher that comes again later is answered anew."""
+    monkeypatch.setattr(paid, "MAX_KEPT_TOGETHER", 3 * (paid._OVERHEAD + 2))
+
+    async def work() -> None:
+        counter.go_on.set()
+        assert [await counter.ask(10, channel=channel) for channel in range(3)] == [b"1", b"2", b"3"]
+        assert await counter.ask(10, True, channel=0) == b"1"
+        assert await counter.ask(10, channel=3) == b"4"
+        assert await counter.ask(20, channel=3) == b"5"
+        assert [channel[0] for channel in counter.shop._answers] == [2, 0, 3]
+        assert [await counter.ask(10, True, channel=channel) for channel in (2, 0, 1)] == [b"3", b"1", b"6"]
+        assert counter.shop._kept == sum(answer.size for answer in counter.shop._answers.values())
 
     asyncio.run(work())
 
