@@ -13,7 +13,7 @@ from layer2.chain.signer import Signer
 from layer2.channels.contracts import Channels
 from layer2.channels.errors import ChannelError, MalformedError
 from layer2.channels.messages import MAX_MESSAGE, Message, Proposal, Refusal, message_from_json
-from layer2.channels.party import Party, PartyStore
+from layer2.channels.party import Party, PartyRules, PartyStore
 from layer2.channels.running import Say, database_path, run_once, tell, token_of
 from layer2.channels.signing import ETH
 from layer2.channels.states import FinalState, Lock, SignedState, State
@@ -276,10 +276,12 @@ class Correspondent:
 
 
 @contextmanager
-def opened_party(channels: Channels, signer: Signer, database: Path | None, say: Say) -> Iterator[Correspondent]:
-    """An account's party while its database is open. Raises as `Party`."""
+def opened_party(
+    channels: Channels, signer: Signer, database: Path | None, dust: int, say: Say
+) -> Iterator[Correspondent]:
+    """An account's party while its database is open; dust: see `PartyRules`. Raises as `Party`."""
     with PartyStore(database or database_path("party", channels, signer)) as store:
-        yield Correspondent(Party(channels, store, signer), store, say)
+        yield Correspondent(Party(channels, store, signer, PartyRules(dust=dust)), store, say)
 
 
 def read_message(path: Path, stdin: Callable[[int], str]) -> str:

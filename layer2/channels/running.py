@@ -224,18 +224,21 @@ def store(path: Path, body: bytes) -> None:
 
 
 @contextmanager
-def opened_payer(channels: Channels, signer: Signer, database: Path | None) -> Iterator[Payer]:
-    """An account's payer while its database is open. Raises as `Payer`."""
+def opened_payer(channels: Channels, signer: Signer, database: Path | None, dust: int) -> Iterator[Payer]:
+    """An account's payer while its database is open; dust: see `Payer`. Raises as `Payer`."""
     with PayerStore(database or database_path("payer", channels, signer)) as store:
-        yield Payer(channels, store, signer)
+        yield Payer(channels, store, signer, dust=dust)
 
 
 @contextmanager
-def opened_payee(channels: Channels, signer: Signer, database: Path | None, withdraw_delay: int) -> Iterator[Payee]:
-    """An account's payee while its database is open, for ETH and the tokens of the deployment. Raises as `Payee`."""
+def opened_payee(
+    channels: Channels, signer: Signer, database: Path | None, withdraw_delay: int, dust: int
+) -> Iterator[Payee]:
+    """An account's payee while its database is open, for ETH and the tokens of the deployment; withdraw_delay, dust:
+    see `PayeeRules`. Raises as `Payee`."""
     tokens = frozenset({ETH, *(token.address for token in channels.deployment.tokens)})
     with PayeeStore(database or database_path("payee", channels, signer)) as store:
-        yield Payee(channels, store, signer, PayeeRules(tokens, withdraw_delay))
+        yield Payee(channels, store, signer, PayeeRules(tokens, withdraw_delay, dust=dust))
 
 
 def read_signed_state(path: Path) -> SignedState:

@@ -131,6 +131,7 @@ def test_help() -> None:
         shown = CliRunner().invoke(group, [*name, "--help"])
         assert shown.exit_code == 0, shown.output
         assert len(shown.output.splitlines()) > 4
+        assert not name or "--dust" in shown.output
 
 
 def test_from_opening_to_the_payout(anvil: Anvil, channels: Channels, ann: User, ben: User) -> None:
@@ -214,6 +215,16 @@ def test_closes_alone(anvil: Anvil, ann: User, ben: User) -> None:
     anvil.warp(HOUR + 1)
     assert "finish close (" in ann.run("step")
     assert "closed    with version 0: 1 ETH to you, 0 ETH to the other" in ann.run("status", key)
+
+
+def test_dust_is_left(anvil: Anvil, ann: User, ben: User) -> None:
+    key, dust = opened(ann, ben), ["--dust", str(ETHER)]
+    ann.run("close", key, "--alone", "--nothing-signed", code=1)
+    anvil.warp(HOUR + 1)
+    said = ann.run("step", *dust)
+    assert ("finish close (" in said, "settle (" in said) == (True, False)
+    assert "owed      1 ETH to you, for all channels: no more than --dust" in ann.run("status", key, *dust)
+    assert "settle (" in ann.run("step")
 
 
 def test_lost_messages(ann: User, ben: User) -> None:
