@@ -8,9 +8,11 @@ import pytest
 from layer2.actors.errors import RefusedError
 from layer2.chain.coder import coder
 from layer2.chain.deploying import deploy_contract
+from layer2.chain.errors import ChainUnreachableError
 from layer2.channels.errors import ChannelError, MalformedError
 from layer2.channels.messages import Proposal, Refusal, Signature
 from layer2.channels.party import Party
+from layer2.channels.party_running import Correspondent
 from layer2.channels.signing import ETH
 from layer2.channels.states import FinalState, Lock, SignedState, State, StateChannelConfig, secret_hash
 from tests.support.channel_world import ETHER, HOUR, SALT, UNIT, ChannelWorld, balances, talk
@@ -790,6 +792,21 @@ def test_what_a_closing_gives(world: ChannelWorld, config: StateChannelConfig, i
         assert share == (outcome.amount_a if is_a else outcome.amount_b)
         world.anvil.revert(before)
         before = world.anvil.snapshot()
+
+
+@pytest.mark.parametrize("error", [ChannelError("still busy"), ChainUnreachableError("no answer")])
+def test_what_is_wanted_need_not_wait_for_what_is_due(
+    ann: Party, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    said: list[str] = []
+
+    def fail() -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ann, "step", fail)
+        Correspondent(ann, ann._store, said.append).look()
+    assert said == [f"warning: not everything is done that is due: {error}"]
 
 
 def test_a_deposit_that_cannot_be_paid_for(world: ChannelWorld, config: StateChannelConfig, ann: Party) -> None:

@@ -11,8 +11,8 @@ from layer2.chain.deploying import deploy_contract
 from layer2.channels import running
 from layer2.channels.errors import ChannelError, MalformedError
 from layer2.channels.payer import Payer
-from layer2.channels.signing import ETH
-from layer2.channels.vouchers import SignedClose
+from layer2.channels.signing import ETH, sign
+from layer2.channels.vouchers import Close, SignedClose
 from tests.support.channel_world import ETHER, HOUR, UNIT, ChannelWorld
 
 DAY = 24 * HOUR
@@ -216,6 +216,18 @@ def test_withdraws(world: ChannelWorld, payer: Payer) -> None:
     with pytest.raises(ChannelError, match="is empty: there is nothing to withdraw"):
         payer.withdraw(key)
     assert payer.step().is_idle
+
+
+def test_a_withdrawal_that_cannot_be_paid_for(world: ChannelWorld, payer: Payer) -> None:
+    key = opened(payer, world)
+    world.anvil.request("anvil_setBalance", payer.address, "0x1")
+    said: list[str] = []
+    for message in ("not everything was done: see above", "the withdrawal has not begun: see above"):
+        with pytest.raises(ChannelError, match=message):
+            running.withdraw(payer, key, said.append)
+        assert said.pop().startswith(f"warning: {payer.address} cannot pay for start withdrawal ({key.hex()})")
+    with pytest.raises(ChannelError, match="cannot pay for this close and its gas"):
+        payer.close(SignedClose(close := Close(key, 0, 0), sign(world.bob, close, world.channels.hub_domain), b""))
 
 
 def test_a_token_that_is_not_listed_and_a_lost_database(world: ChannelWorld) -> None:

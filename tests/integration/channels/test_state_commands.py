@@ -270,6 +270,7 @@ def test_what_cannot_be_paid_for_is_told(anvil: Anvil, ann: User, ben: User) -> 
     old = (ben.folder / "2.sqlite").read_bytes()
     carry(ann.write("pay", key, "0.5"), ben, ann)
     message = ben.write("resend", key)
+    final = ben.write("receive", str(ann.write("close", other)))
     (ben.folder / "2.sqlite").write_bytes(old)
     ben.run("close", key, "--alone", "--nothing-signed", code=1)
     balance = anvil.chain.balance(ann.address)
@@ -284,6 +285,8 @@ def test_what_cannot_be_paid_for_is_told(anvil: Anvil, ann: User, ben: User) -> 
         ):
             assert said.count(wanted) == 1, said
         assert "cannot pay for this deposit and its gas" in ann.run("deposit", other, "0.000000000000000001", code=1)
+        ann.run("receive", str(final))
+        assert f"channel {other} is not closed yet: see above" in ann.run("close", other, code=1)
     finally:
         anvil.request("anvil_setBalance", ann.address, hex(balance))
     assert "challenge (" in ann.run("step")
