@@ -32,22 +32,49 @@ def _database_option(function: Callable[..., None]) -> Callable[..., None]:
     )(function)
 
 
-def _command(name: str, group: click.Group = cli) -> Callable[[Callable[..., None]], click.Command]:
-    """A command of a group; its function gets the contracts, the account, the database's file if named, and options."""
+def _dust_option(function: Callable[..., None]) -> Callable[..., None]:
+    return click.option(
+        "--dust",
+        default=0,
+        show_default=True,
+        type=click.IntRange(0),
+        help="Leave where it is what is no more than this, in smallest units of any token: the gas costs more.",
+    )(function)
+
+
+def _dust() -> int:
+    """Of the command that runs."""
+    return int(click.get_current_context().params["dust"])
+
+
+def _command(
+    name: str, group: click.Group = cli, own_dust: bool = False
+) -> Callable[[Callable[..., None]], click.Command]:
+    """A command of a group; its function gets the contracts, the account, the database's file if named, and options.
+
+    own_dust: whether it has an option of its own for that, or none.
+    """
 
     def decorate(function: Callable[..., None]) -> click.Command:
         @common.reports_errors
         def run(deployment_file: Path | None, account_name: str | None, database: Path | None, **options: Any) -> None:
+            if not own_dust:
+                del options["dust"]  # see `_dust`
             channels = common.connected_channels(deployment_file)
             function(channels, common.signer(account_name, channels.chain), database, **options)
 
         run.__doc__ = function.__doc__
         run.__click_params__ = list(getattr(function, "__click_params__", []))  # type: ignore[attr-defined]
-        for option in (_database_option, common.account_option, common.deployment_option):
+        dust = () if own_dust else (_dust_option,)
+        for option in (*dust, _database_option, common.account_option, common.deployment_option):
             run = option(run)
         return group.command(name, cls=common.QuietCommand)(run)
 
     return decorate
+
+
+def _say_aside(line: str) -> None:
+    click.echo(line, err=True)
 
 
 _TOKEN = click.option("--token", "token_name", default="ETH", show_default=True, help="What is paid.")
@@ -189,15 +216,19 @@ def fetch(
     output: Path | None,
 ) -> None:
     """GET URL, and pay for it with a voucher if the service asks for that (402)."""
-    from layer2.channels.fetching import PayingClient
+    from layer2.channels.fetching import Fetched, PayingClient
+    from layer2.channels.running import store
     from layer2.channels.signing import ETH
 
     token = channels.token(token_name)
     if output is not None:
         common.writable(output)  # an answer that was paid for must not get lost
 
-    def say(line: str) -> None:
-        click.echo(line, err=True)
+    def keep(fetched: Fetched) -> None:
+        if output is None:
+            click.echo(fetched.body, nl=False)
+        else:
+            store(output, fetched.body)
 
     with _payer(channels, signer, database) as payer:
         client = PayingClient(
@@ -207,19 +238,16 @@ def fetch(
             deposit=token.parse(deposit),
             withdraw_delay=withdraw_delay,
             own_key=own_key,
-            say=say,
+            say=_say_aside,
         )
-        fetched = client.fetch(url)
+        fetched = client.fetch(url, keep)
     if fetched.payment is None:
-        say(f"status {fetched.status}, nothing paid")
+        _say_aside(f"status {fetched.status}, nothing paid")
     else:
         paid, total = token.show(fetched.payment.paid), token.show(fetched.payment.amount)
-        say(f"status {fetched.status}, paid {paid}, {total} in all over channel 0x{fetched.payment.channel_id.hex()}")
-    if output is None:
-        click.echo(fetched.body, nl=False)
-    else:
-        output.write_bytes(fetched.body)
-    if fetched.status >= 400:
+        channel_id = fetched.payment.channel_id
+        _say_aside(f"status {fetched.status}, paid {paid}, {total} in all over channel 0x{channel_id.hex()}")
+    if not 200 <= fetched.status < 300:
         raise SystemExit(common.EXPECTED_FAILURE)
 
 
@@ -256,7 +284,7 @@ def claim(
         run_once(payee, click.echo)
 
 
-@_command("serve")
+@_command("serve", own_dust=True)
 @click.argument(
     "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
@@ -353,7 +381,7 @@ def status(channels: Any, signer: Any, database: Path | None, channel: str | Non
         raise click.ClickException(f"{signer.address} is the {role} of no such channel: open one, or look as the other")
 
 
-@_command("watch")
+@_command("watch", own_dust=True)
 @click.option("--voucher", "vouchers", multiple=True, metavar="TEXT", help="Keep this voucher; may be repeated.")
 @click.option(
     "--state",
@@ -412,10 +440,6 @@ _OUTPUT = click.option(
 )
 
 
-def _say_aside(line: str) -> None:
-    click.echo(line, err=True)
-
-
 def _writer(output: Path | None) -> Callable[[Any], None]:
     """Writes a message where it is wanted; whether that can be done is known before anything is signed."""
     from layer2.channels.messages import message_to_json
@@ -438,7 +462,7 @@ def _party(channels: Any, signer: Any, database: Path | None, say: Callable[[str
     """The account's party, with its database open, after it has done what is due."""
     from layer2.channels.party_running import opened_party
 
-    with opened_party(channels, signer, database, say) as correspondent:
+    with opened_party(channels, signer, database, _dust(), say) as correspondent:
         correspondent.look()
         yield correspondent
 
@@ -683,7 +707,8 @@ def state_close(
     """Close CHANNEL: together at once, or if the other party does not answer, alone.
 
     Together: makes a message for the other party; when its answer is received, the closing is sent. After your
-    signature, or with --alone, nothing more is signed.
+    signature, or with --alone, nothing more is signed. If it is closed already, what is owed is paid out, also in a
+    token that is not in the deployment file: who closes trusts the token.
 
     Exit code 0 when it is closed, or the message is there; 1 while an old state could still be answered.
     """
@@ -708,7 +733,7 @@ def state_step(channels: Any, signer: Any, database: Path | None) -> None:
     """
     from layer2.channels.party_running import opened_party
 
-    with opened_party(channels, signer, database, click.echo) as correspondent:
+    with opened_party(channels, signer, database, _dust(), click.echo) as correspondent:
         if not correspondent.step():
             raise SystemExit(common.EXPECTED_FAILURE)
 
@@ -738,11 +763,11 @@ def _payer(channels: Any, signer: Any, database: Path | None) -> Any:
     """The account's payer, with its database open."""
     from layer2.channels.running import opened_payer
 
-    return opened_payer(channels, signer, database)
+    return opened_payer(channels, signer, database, _dust())
 
 
 def _payee(channels: Any, signer: Any, database: Path | None, withdraw_delay: int) -> Any:
     """The account's payee, with its database open."""
     from layer2.channels.running import opened_payee
 
-    return opened_payee(channels, signer, database, withdraw_delay)
+    return opened_payee(channels, signer, database, withdraw_delay, _dust())

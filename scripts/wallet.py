@@ -607,6 +607,7 @@ def _handed_in(wallet: Any, handed: Any, wait: float) -> None:
 
 
 def _show(wallet: Any, result: Any) -> None:
+    from layer2.foreign import printable
     from layer2.wallet.units import show_time
 
     where = f" in batch {result.batch_id}, L1 transaction {result.l1_transaction}" if result.batch_id else ""
@@ -614,4 +615,4 @@ def _show(wallet: Any, result: Any) -> None:
     if _is_optimistic(wallet) and result.state == "posted" and result.final_at is not None:
         when = f"; can be disputed until {show_time(result.final_at)}"
     why = f": {result.reason}" if result.reason else ""
-    click.echo(f"{result.state}{where}{when}{why}")
+    click.echo(printable(f"{result.state}{where}{when}{why}"))

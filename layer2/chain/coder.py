@@ -5,7 +5,7 @@ May import `layer2.chain.artifacts`, `layer2.chain.errors` and eth-abi.
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
@@ -22,6 +22,11 @@ def type_of(argument: dict[str, Any]) -> str:
     if not name.startswith("tuple"):
         return name
     return f"({','.join(type_of(part) for part in argument['components'])}){name[len('tuple') :]}"
+
+
+_MALFORMED: Final = (DecodingError, UnicodeDecodeError, OverflowError)
+"""What eth-abi raises for bytes that are not of a type: for text that is no UTF-8, and for offsets beyond all bounds,
+Python's own errors."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ class Coder:
         """What a call answered. Raises DataMissingError when it is not this function's answer."""
         try:
             return tuple(decode(self._functions[function].outputs, data))
-        except DecodingError as error:
+        except _MALFORMED as error:
             raise DataMissingError(
                 f"{self.name}.{function} answered 0x{data.hex()}, which is not its type: check the contract's address"
             ) from error
@@ -92,7 +97,7 @@ class Coder:
             raise DataMissingError(f"input 0x{data[:4].hex()}… is not a call of {self.name}.{function}")
         try:
             return tuple(decode(known.inputs, data[4:]))
-        except DecodingError as error:
+        except _MALFORMED as error:
             raise DataMissingError(f"the input of a call of {self.name}.{function} is malformed: {error}") from error
 
     def topic(self, event: str) -> bytes:

@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from layer2.actors.database import Letter
 from layer2.actors.errors import RefusedError
 from layer2.actors.outbox import Fate, Outbox
 from layer2.actors.stepping import run_until_idle
 from layer2.chain.connection import LOCAL_CHAIN_IDS, BlockRef
+from layer2.chain.errors import InsufficientFundsError
 from layer2.chain.permit import Permit
+from layer2.chain.sending import build
 from layer2.chain.signer import Signer
 from layer2.channels.contracts import Channels
 from layer2.channels.errors import ChannelError
@@ -26,6 +29,11 @@ from layer2.channels.vouchers import ChannelConfig, SignedVoucher
 DEPOSIT: Final = "deposit"
 CLAIM: Final = "claim"
 SETTLE: Final = "settle"
+CHALLENGE: Final = "challenge"
+REVEAL: Final = "reveal secret"
+
+URGENT: Final = frozenset({CHALLENGE, REVEAL, CLAIM})
+"""Letters that save money: they are sent before all others, which may leave too little for their gas."""
 
 STALE_AFTER: Final = 600
 """Seconds after which what was read of L1, by the time of its head, is too old to take a payment by: less than every
@@ -50,12 +58,13 @@ class Move:
 
 @dataclass
 class StepReport:
-    """What a `step` did. started: calls that are on their way now; settled: their outcomes; warnings: what a person
-    should look at."""
+    """What a `step` did. started: calls that are on their way now; settled: their outcomes; unpaid: calls that wait for
+    ETH to be sent with; warnings: what a person should look at."""
 
     sync: ChannelSync
     started: list[Move] = field(default_factory=list)
     settled: list[Move] = field(default_factory=list)
+    unpaid: list[Move] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     is_settling: bool = False
 
@@ -130,9 +139,10 @@ class ChannelActor:
         """
         report = StepReport(self.follower.sync())
         self._checkpoint("synced")
-        self._settle_letters(report)
+        # What was never sent waits until it is known whether something urgent has to be paid for first.
+        is_complete = self._settle_letters(report, lambda letter: bool(letter.attempts) or letter.purpose in URGENT)
         self._act(self.channels.chain.head().timestamp, report)
-        if report.started:
+        if report.started or not is_complete:
             self._settle_letters(report)
             self._checkpoint("settled")
         return report
@@ -157,12 +167,26 @@ class ChannelActor:
 
     # ---------------------------------------------------------------- letters
 
-    def _settle_letters(self, report: StepReport) -> None:
-        """Send what waits, and record what became of it."""
+    def _settle_letters(self, report: StepReport, wants: Callable[[Letter], bool] = lambda letter: True) -> bool:
+        """Send what waits, and record what became of it. What the account cannot pay for goes on waiting, and keeps
+        nothing else from being sent. wants: which letters are looked at. Returns whether these were all."""
         report.is_settling = False
-        for letter in self._actor_store.open_letters():
+        report.unpaid.clear()
+        letters = self._actor_store.open_letters()
+        wanted = [letter for letter in letters if wants(letter)]
+        for letter in sorted(wanted, key=lambda one: one.purpose not in URGENT):
             cursor = self.follower.cursor
-            outcome = self._outbox.advance(letter, cursor.number)
+            try:
+                outcome = self._outbox.advance(letter, cursor.number)
+            except InsufficientFundsError:
+                report.unpaid.append(Move(letter.purpose, letter.reference))
+                warning = (
+                    f"{self.address} cannot pay for {letter.purpose} ({letter.reference}), which sends {letter.value} "
+                    "wei and takes gas: send it some ETH"
+                )
+                if warning not in report.warnings:
+                    report.warnings.append(warning)
+                continue
             if outcome.fate is Fate.WAITING:
                 report.is_settling = True
                 continue
@@ -176,6 +200,7 @@ class ChannelActor:
             self._refused[letter.purpose, letter.reference] = cursor
             detail = outcome.error.detail if outcome.error else "it reverted, but would not any more"
             report.settled.append(Move(letter.purpose, letter.reference, detail))
+        return len(wanted) == len(letters)
 
     def _write(
         self, report: StepReport, purpose: str, reference: str, target: str, call: bytes, *, value: int = 0
@@ -202,7 +227,7 @@ class ChannelActor:
     ) -> None:
         """Write a letter that deposits into a channel of a contract. call: its input, with the token's permit if any.
 
-        Raises ChannelError for too little money, ChainError when a token's approval fails.
+        Raises ChannelError for too little money, ChainError when a token's approval fails or the contract refuses it.
         """
         if amount <= 0:
             raise ChannelError(f"a deposit of {amount} adds nothing: give an amount")
@@ -211,9 +236,20 @@ class ChannelActor:
             raise ChannelError(f"{self.address} holds {held} of token {config.token}, not {amount}: get more first")
         is_ether = config.token == ETH
         permit = None if is_ether else self.channels.allow(self.signer, contract, config.token, amount)
-        value = amount if is_ether else 0
-        self._actor_store.add_letter(DEPOSIT, config.id.hex(), contract, call(permit), value=value)
-        self._checkpoint("deposit written")
+        self._write_wanted(DEPOSIT, config.id.hex(), contract, call(permit), amount if is_ether else 0)
+
+    def _write_wanted(self, purpose: str, reference: str, target: str, call: bytes, value: int = 0) -> None:
+        """Write a letter that the user asks for, if the account can pay for it now: it would wait for ever, and be sent
+        when nobody expects it.
+
+        Raises ChannelError when it cannot, ChainError when the contract refuses it.
+        """
+        try:
+            build(self.channels.chain, self.address, target, call, value=value)
+        except InsufficientFundsError as error:
+            raise ChannelError(f"{self.address} cannot pay for this {purpose} and its gas: {error}") from error
+        self._actor_store.add_letter(purpose, reference, target, call, value=value)
+        self._checkpoint(f"{purpose} written")
 
     def _claims_under_way(self) -> dict[bytes, int]:
         """For each channel of the hub whose claim is on its way, the amount of the voucher."""
@@ -271,6 +307,10 @@ class ChannelActor:
             self._write_settlements(report, contract, tokens, dust)
             self._settled_own = own
         self._settled_at = self.follower.changes
+
+    def _settle_anew(self) -> None:
+        """Look at what is owed at the next step, even if nothing happens until then."""
+        self._settled_at, self._settled_own = -1, None
 
     def _write_settlements(self, report: StepReport, contract: str, tokens: Iterable[str], dust: int = 0) -> None:
         """Write letters that have paid out what a contract owes this account, if it is more than dust."""

@@ -11,7 +11,6 @@ from eth_utils.address import to_checksum_address
 
 from layer2.chain.coder import Coder, Event, coder
 from layer2.chain.connection import Chain, Log
-from layer2.chain.errors import DataMissingError, RevertedError
 from layer2.chain.permit import Permit, sign_permit
 from layer2.chain.sending import send
 from layer2.chain.signer import Signer
@@ -19,7 +18,7 @@ from layer2.channels.deployment import HUB, STATE_CHANNEL, ChannelsDeployment, v
 from layer2.channels.signing import ETH, Domain
 from layer2.channels.states import FinalState, SignedState, State, StateChannelConfig
 from layer2.channels.vouchers import ChannelConfig, SignedClose, SignedVoucher
-from layer2.wallet.units import TokenInfo, WalletError
+from layer2.wallet.units import TokenInfo, WalletError, unlisted_token
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,8 @@ class Channels:
     # ---------------------------------------------------------------- tokens
 
     def token(self, name: str) -> TokenInfo:
-        """A token by "ETH", the symbol in the deployment file, or its address. One without symbol or decimals gets its
-        address and 0. Raises WalletError for anything else."""
+        """A token by "ETH", the symbol in the deployment file, or its address; see `unlisted_token`. Raises WalletError
+        for anything else."""
         if name.upper() == "ETH" or name == ETH:
             return TokenInfo(0, None, "ETH", 18)
         for known in self.deployment.tokens:
@@ -113,11 +112,7 @@ class Channels:
             raise WalletError(f"token {name!r} is not an address: give 0x and 40 hex digits") from error
         if not self.chain.code(address):
             raise WalletError(f"there is no token at {address}: check the address")
-        try:
-            symbol, decimals = str(self._token(address, "symbol")), int(self._token(address, "decimals"))
-        except (RevertedError, DataMissingError):
-            symbol, decimals = address, 0
-        return TokenInfo(0, address, symbol, decimals)
+        return unlisted_token(0, address, address, lambda view: self._token(address, view))
 
     def held(self, account: str, token: str) -> int:
         """What an account holds of a token outside of the channels, in smallest units."""

@@ -8,11 +8,13 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 import requests
 
@@ -20,12 +22,16 @@ from layer2.channels.errors import ChannelError, MalformedError
 from layer2.channels.paid import HEADER, PRICE_HEADER, Terms
 from layer2.channels.payer import Payer, Payment
 from layer2.channels.vouchers import MIN_WITHDRAW_DELAY, SignedClose, SignedVoucher
+from layer2.foreign import printable
 
 MAX_ANSWER: Final = 16 << 20
 """Bytes of the largest answer that is read."""
 
 MAX_JSON: Final = 16 * 1024
 """Bytes of the longest answer in which terms, errors and closings are looked for."""
+
+ANSWER_WITHIN: Final = 60.0
+"""Seconds for a whole answer, however slowly it comes."""
 
 READ_AFTER: Final = 5.0
 """Seconds for which what was read of L1 is good enough to pay from a known channel. A payer loses nothing by an old
@@ -64,6 +70,10 @@ class _Answer:
     price: str
     json: dict[str, object] = field(default_factory=dict)
 
+    def fetched(self, payment: Payment | None) -> Fetched:
+        """For who has asked."""
+        return Fetched(self.status, self.body, self.content_type, payment)
+
 
 @dataclass(frozen=True)
 class _Agreed:
@@ -73,8 +83,9 @@ class _Agreed:
     until: float
 
 
-class _Connections(threading.local):
-    """A thread's connections, which stay open. No cookies: a service learns of a payer what its vouchers say."""
+class _Connections:
+    """Connections for one request at a time, which stay open. No cookies: a service learns of a payer what its vouchers
+    say."""
 
     def __init__(self) -> None:
         self._session = requests.Session()
@@ -103,7 +114,8 @@ class _Connections(threading.local):
 
 
 class PayingClient:
-    """Fetches for a payer, in any thread. One purchase at a time: vouchers of a channel have to arrive in order.
+    """Fetches for a payer, in any thread. One purchase from a payee at a time: vouchers of a channel have to arrive in
+    order.
 
     It remembers the terms of a URL, and pays at once the next time, if the service says the same price with the answer.
     """
@@ -132,13 +144,18 @@ class PayingClient:
         self._own_key = own_key
         self._patience = patience
         self._say = say
-        self._connections = _Connections()
-        self._buying = threading.Lock()
+        self._lock = threading.Lock()  # for the three below, never for long
+        self._idle: list[_Connections] = []
+        self._buying: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._agreed: dict[str, _Agreed] = {}
+        self._stepping = threading.RLock()
         self._read_at = -math.inf
 
-    def fetch(self, url: str) -> Fetched:
+    def fetch(self, url: str, keep: Callable[[Fetched], None] = lambda fetched: None) -> Fetched:
         """GET a URL, and pay for it if that is asked for.
+
+        keep: stores the answer. What was paid counts as answered once it has returned: if it raises, or the program is
+        killed before, the same is got again for the same payment when the URL is fetched again.
 
         What is signed for it is never more than the price, nor than max_price in all: if the price has risen since the
         terms were asked for, the difference is added. If the payee has changed, that is an error, and the new one is
@@ -148,22 +165,25 @@ class PayingClient:
         refused then, the URL has to be fetched once more to be paid again. Raises FetchError, ChannelError or
         ChainError.
         """
-        agreed = self._agreed.pop(url, None)  # comes back when it was still right
+        with self._lock:
+            agreed = self._agreed.pop(url, None)  # comes back when it was still right
         if agreed is not None and time.monotonic() < agreed.until:
-            fetched = self._buy(url, agreed, may_open=False)
+            fetched = self._buy(url, agreed, keep, may_open=False)
             if fetched is not None:
                 return fetched
         answer = self._get(url)
         if answer.status != 402:
-            return Fetched(answer.status, answer.body, answer.content_type, None)
+            fetched = answer.fetched(None)
+            keep(fetched)
+            return fetched
         agreed = _Agreed(self._terms(answer), time.monotonic() + ASK_AFTER)
-        fetched = self._buy(url, agreed, may_open=True)
+        fetched = self._buy(url, agreed, keep, may_open=True)
         assert fetched is not None
         return fetched
 
-    def _buy(self, url: str, agreed: _Agreed, *, may_open: bool) -> Fetched | None:
+    def _buy(self, url: str, agreed: _Agreed, keep: Callable[[Fetched], None], *, may_open: bool) -> Fetched | None:
         """Pay and get what was paid for. None if no channel fits and none may be opened."""
-        with self._buying:
+        with self._lock_of(agreed.terms.payee):
             try:
                 self._read_l1(READ_AFTER)
                 payments = self._earlier(url, agreed.terms)
@@ -173,15 +193,27 @@ class PayingClient:
                     if key is None:
                         return None
                     payments = [self._payer.pay(key, agreed.terms.price, _reference(url))]
-                answer, payment = self._hand_in(url, agreed.terms, payments, is_earlier)
+                answer, payments = self._hand_in(url, agreed.terms, payments, is_earlier)
+                fetched = answer.fetched(replace(payments[-1], paid=_total(payments)))
+                keep(fetched)
+                self._answered(payments)
             except BaseException:
                 self._read_at = -math.inf  # the reason may be on L1
                 raise
-            if answer.price == str(agreed.terms.price):
+        if answer.price == str(agreed.terms.price):
+            with self._lock:
                 self._agreed[url] = agreed
                 while len(self._agreed) > MAX_AGREED:
-                    self._agreed.pop(next(iter(self._agreed)), None)
-            return Fetched(answer.status, answer.body, answer.content_type, payment)
+                    self._agreed.pop(next(iter(self._agreed)))
+        return fetched
+
+    def _lock_of(self, payee: str) -> threading.Lock:
+        """Held while something is bought from a payee: who is slow keeps nobody else waiting."""
+        with self._lock:
+            lock = self._buying.get(payee)
+            if lock is None:
+                lock = self._buying[payee] = threading.Lock()
+            return lock
 
     def _earlier(self, url: str, terms: Terms) -> list[Payment]:
         """Payments for a URL that were not answered: the first one, and what was added to it."""
@@ -191,8 +223,11 @@ class PayingClient:
         ]
         return [payment for payment in found if payment is not None]
 
-    def _hand_in(self, url: str, terms: Terms, payments: list[Payment], is_earlier: bool) -> tuple[_Answer, Payment]:
-        """Send the last voucher until it is answered, or none can be. payments: all for this request, from one channel.
+    def _hand_in(
+        self, url: str, terms: Terms, payments: list[Payment], is_earlier: bool
+    ) -> tuple[_Answer, list[Payment]]:
+        """Send the last voucher until it buys something, or none can. payments: all for this request, from one channel.
+        Returns what it bought, and all that was signed for it.
 
         What it signs more replaces what is refused: vouchers count in all, so the payee gets no more than by the last.
         """
@@ -200,18 +235,17 @@ class PayingClient:
         deadline = time.monotonic() + self._patience
         has_caught_up = False
         while True:
-            last, paid = payments[-1], sum(payment.paid for payment in payments)
+            last, paid = payments[-1], _total(payments)
             answer = self._get(url, last.signed)
-            if answer.status < 400:
-                self._answered(payments)
-                return answer, replace(last, paid=paid)
+            if 200 <= answer.status < 300:
+                return answer, payments
             code, message = _problem(answer)
             if answer.status == 402 and "terms" in answer.json:
                 terms = self._unchanged(url, terms, self._terms(answer), paid)
             is_early = code in ("unknown_channel", "not_synced")
             if is_early and time.monotonic() < deadline:
                 time.sleep(0.2)
-                payer.step()
+                self._step()
                 continue
             if code == "too_little" and self._add(url, payments, terms.price - paid):
                 continue
@@ -295,9 +329,14 @@ class PayingClient:
 
     def _read_l1(self, age: float) -> None:
         """Read L1, and send what waits, unless that was done less than so many seconds ago."""
-        if time.monotonic() - self._read_at >= age:
-            self._payer.run_until_idle()
-            self._read_at = time.monotonic()
+        with self._stepping:
+            if time.monotonic() - self._read_at >= age:
+                self._payer.run_until_idle()
+                self._read_at = time.monotonic()
+
+    def _step(self) -> None:
+        with self._stepping:
+            self._payer.step()
 
     def _channel(self, terms: Terms, may_open: bool) -> bytes | None:
         """A channel with enough in it, opened if there is none."""
@@ -314,14 +353,15 @@ class PayingClient:
                     f"no channel to {terms.payee} has {price} left: open one with --deposit, of {price} or more"
                 )
             delay = max(terms.withdraw_delay, MIN_WITHDRAW_DELAY)
-            config = payer.open(
-                terms.payee, self._deposit, token=terms.token, withdraw_delay=delay, own_key=self._own_key
-            )
-            self._say(f"opening channel 0x{config.id.hex()} with {self._deposit}")
-            for report in payer.run_until_idle():
-                for move in report.settled:
-                    if move.reason is not None:
-                        raise FetchError(f"{move.purpose} came to nothing: {move.reason}")
+            with self._stepping:
+                config = payer.open(
+                    terms.payee, self._deposit, token=terms.token, withdraw_delay=delay, own_key=self._own_key
+                )
+                self._say(f"opening channel 0x{config.id.hex()} with {self._deposit}")
+                reports = payer.run_until_idle()
+            for move in (move for report in reports for move in report.settled):
+                if move.reason is not None:
+                    raise FetchError(f"{move.purpose} came to nothing: {move.reason}")
             return self._await(config.id)
         return entry.id
 
@@ -332,21 +372,44 @@ class PayingClient:
             if time.monotonic() > deadline:
                 raise FetchError(f"channel 0x{channel_id.hex()} is not deep enough in the chain yet: fetch again later")
             time.sleep(0.2)
-            self._payer.step()
+            self._step()
         return channel_id
 
     def _get(self, url: str, signed: SignedVoucher | None = None) -> _Answer:
         return self._request("GET", url, signed)
 
     def _request(self, method: str, url: str, signed: SignedVoucher | None) -> _Answer:
-        headers = {} if signed is None else {HEADER: signed.text}
-        body = bytearray()
+        """Raises FetchError when no whole answer comes in time."""
+        future: Future[_Answer] = Future()
+
+        def work() -> None:
+            try:
+                future.set_result(self._ask(method, url, {} if signed is None else {HEADER: signed.text}))
+            except BaseException as error:
+                future.set_exception(error)
+
+        # In a thread of its own, which is left behind: a read that waits for the next byte cannot be ended.
+        threading.Thread(target=work, name="request", daemon=True).start()
         try:
-            with self._connections.send(method, url, headers) as response:
+            return future.result(ANSWER_WITHIN)
+        except TimeoutError as error:
+            raise FetchError(
+                f"{url} has not answered within {ANSWER_WITHIN:.0f} s: a payment that was signed is sent again when "
+                "you fetch it again"
+            ) from error
+
+    def _ask(self, method: str, url: str, headers: dict[str, str]) -> _Answer:
+        deadline, body = time.monotonic() + ANSWER_WITHIN, bytearray()
+        with self._lock:
+            connections = self._idle.pop() if self._idle else _Connections()
+        try:
+            with connections.send(method, url, headers) as response:
                 for part in response.iter_content(1 << 16):
                     body += part
                     if len(body) > MAX_ANSWER:
                         raise FetchError(f"{url} answers with more than {MAX_ANSWER} bytes: that is not read")
+                    if time.monotonic() > deadline:
+                        raise FetchError(f"{url} answers too slowly")  # nobody waits for it any more
                 status, kind = response.status_code, response.headers.get("Content-Type", "")
                 price = response.headers.get(PRICE_HEADER, "")
         except requests.RequestException as error:
@@ -354,11 +417,17 @@ class PayingClient:
                 f"no service answers at {url} ({type(error).__name__}): check the address; a payment that was signed "
                 "is sent again when you fetch it again"
             ) from error
+        finally:
+            self._idle.append(connections)
         raw = None
         if len(body) <= MAX_JSON:
             with suppress(ValueError, RecursionError):
                 raw = json.loads(body)
         return _Answer(status, bytes(body), kind, price, raw if isinstance(raw, dict) else {})
+
+
+def _total(payments: list[Payment]) -> int:
+    return sum(payment.paid for payment in payments)
 
 
 def _reference(url: str) -> str:
@@ -383,5 +452,5 @@ def _problem(answer: _Answer) -> tuple[str, str]:
     """Code and message of an error."""
     error = answer.json.get("error")
     if isinstance(error, dict):
-        return str(error.get("code"))[:100], str(error.get("message"))[:1000]
+        return str(error.get("code"))[:100], printable(str(error.get("message"))[:1000])
     return "", "it does not say why"

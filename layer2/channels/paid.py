@@ -39,6 +39,12 @@ MAX_TOGETHER: Final = 256
 MAX_KEPT: Final = 1 << 20
 """Bytes of the largest answer that is kept, for a payer to whom it got lost."""
 
+MAX_KEPT_TOGETHER: Final = 64 << 20
+"""Bytes of all of them. The one that was not asked for for the longest time goes first."""
+
+_OVERHEAD: Final = 1024
+"""Bytes that an answer takes beside its body, or more."""
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -154,11 +160,13 @@ class Desk:
 
 @dataclass
 class _Answer:
-    """To the last voucher of a channel. body: made or being made; None if it is too long to be kept."""
+    """To the last voucher of a channel. body: made or being made; None if it is too long to be kept. size: bytes, once
+    it is made."""
 
     amount: int
     reference: str
     body: asyncio.Task[bytes] | None
+    size: int = _OVERHEAD
 
 
 class Shop:
@@ -178,7 +186,8 @@ class Shop:
         self.token = token
         self._desk = desk
         self._goods = dict(goods)
-        self._answers: dict[bytes, _Answer] = {}
+        self._answers: dict[bytes, _Answer] = {}  # the last used one last
+        self._kept = 0
 
     def terms(self, price: int) -> Terms:
         """The terms of something at a price."""
@@ -211,18 +220,21 @@ class Shop:
         return web.Response(body=body, content_type=good.content_type, headers=headers)
 
     async def _body(self, good: Good, taken: Accepted, reference: str) -> bytes:
-        """Made once for a voucher, however often it comes: while it is made, the others wait for the same."""
+        """Made once for a voucher, however often it comes, as long as it is kept: while it is made, the others wait for
+        the same."""
         if isinstance(good.body, bytes):
             return good.body
         key = taken.channel_id
         known = self._answers.get(key)
         if known is not None and (known.amount, known.reference) == (taken.amount, reference):
+            self._keep(key, known)
             if known.body is None:
                 raise ApiError(409, "answered", f"the answer had more than {MAX_KEPT} bytes and is not kept: pay again")
             return await asyncio.shield(known.body)
         making = asyncio.create_task(asyncio.to_thread(good.body))
         if known is None or known.amount < taken.amount:
-            answer = self._answers[key] = _Answer(taken.amount, reference, making)
+            answer = _Answer(taken.amount, reference, making)
+            self._keep(key, answer)
             making.add_done_callback(lambda _: self._made(key, answer, making))
         # Whoever goes away does not take the answer from the others.
         return await asyncio.shield(making)
@@ -230,11 +242,29 @@ class Shop:
     def _made(self, key: bytes, answer: _Answer, making: asyncio.Task[bytes]) -> None:
         """Keep an answer that was made, unless it is too long; one that could not be made is made when it is asked for
         again."""
+        if self._answers.get(key) is not answer:
+            return
+        self._drop(key)
         if making.cancelled() or making.exception() is not None:
-            if self._answers.get(key) is answer:
-                del self._answers[key]
-        elif len(making.result()) > MAX_KEPT:
+            return
+        if len(making.result()) > MAX_KEPT:
             answer.body = None
+        else:
+            answer.size += len(making.result())
+        self._keep(key, answer)
+
+    def _keep(self, key: bytes, answer: _Answer) -> None:
+        """Keep a channel's answer in place of the one before, and all together within bounds."""
+        self._drop(key)
+        self._answers[key] = answer
+        self._kept += answer.size
+        while self._kept > MAX_KEPT_TOGETHER:
+            self._drop(next(iter(self._answers)))
+
+    def _drop(self, key: bytes) -> None:
+        answer = self._answers.pop(key, None)
+        if answer is not None:
+            self._kept -= answer.size
 
     def _evidence(self, refusal: RefusedError, signed: SignedVoucher) -> SignedVoucher | None:
         """For a payer who lost its database: its own last voucher, in exchange for an older one."""

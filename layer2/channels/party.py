@@ -17,19 +17,18 @@ from typing import Final
 
 from layer2.actors.errors import RefusedError
 from layer2.chain.signer import Signer
-from layer2.channels.actor import ChannelActor, StepReport
+from layer2.channels.actor import CHALLENGE, REVEAL, ChannelActor, StepReport
 from layer2.channels.contracts import Channels
 from layer2.channels.errors import ChannelError
 from layer2.channels.messages import Message, Proposal, Refusal, Signature
 from layer2.channels.signing import ETH, MAX_UINT128, is_signed_by, sign
 from layer2.channels.states import MAX_LOCKS, FinalState, Lock, SignedState, State, StateChannelConfig, secret_hash
 from layer2.channels.store import ChannelStore, Closing, StateEntry
+from layer2.foreign import printable
 
 START: Final = "start close"
-CHALLENGE: Final = "challenge"
 FINISH: Final = "finish close"
 COOPERATE: Final = "close together"
-REVEAL: Final = "reveal secret"
 
 _SCHEMA: Final = """
 CREATE TABLE states (
@@ -558,7 +557,8 @@ class Party(ChannelActor):
             self._store.drop_ending(key)
         elif proposal is not None and proposal.struct_hash == message.digest:
             self._store.drop_proposal(key)
-        raise RefusedError(message.code, f"the other party of channel 0x{key.hex()} refuses: {message.reason}")
+        reason = printable(message.reason)
+        raise RefusedError(message.code, f"the other party of channel 0x{key.hex()} refuses: {reason}")
 
     def _on_proposal(self, message: Proposal) -> Message:
         outcome = message.outcome
@@ -792,15 +792,28 @@ class Party(ChannelActor):
     def close(self, channel_id: bytes) -> None:
         """Close a channel: with the final state if both have signed one, else alone with the last agreed state.
 
-        From now on nothing more is signed; `step` sends it, waits, and has the money paid out. Raises ChannelError for
-        an unknown channel, or one that is closed.
+        From now on nothing more is signed; `step` sends it, waits, and has the money paid out, in whatever token: who
+        closes a channel trusts its token. Raises ChannelError for an unknown channel, or one that is closed and in
+        whose token nothing is owed.
         """
         with self._lock:
-            if self.entry(channel_id).facts.status == "closed":
-                raise ChannelError(f"channel 0x{channel_id.hex()} is closed already")
+            if self.entry(channel_id).facts.status == "closed" and not self.owed(channel_id):
+                raise ChannelError(f"channel 0x{channel_id.hex()} is closed already, and nothing is owed")
             self._store.set_closing(channel_id)
             self._store.drop_proposal(channel_id)
+            self._settle_anew()
             self._checkpoint("closing stored")
+
+    def owed(self, channel_id: bytes) -> int:
+        """What the contract owes this account in a channel's token, for all channels."""
+        return self.channels.owed(self.channels.state_channel, self.address, self.entry(channel_id).config.token)
+
+    def has_paid_out(self, channel_id: bytes) -> bool:
+        """Whether `step` has paid out what is owed in a channel's token: not in one that strangers have chosen, until
+        this party deposits or closes a channel of it."""
+        token = self.entry(channel_id).config.token
+        mine = [key for key, entry in self.follower.states.items() if entry.config.token == token]
+        return self._is_known(token) or any(self._has_stake(key) for key in mine)
 
     def _act(self, now: int, report: StepReport) -> None:
         with self._lock:

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from layer2.chain.errors import ChainError
 from layer2.chain.signer import Signer
 from layer2.channels.contracts import Channels
 from layer2.channels.errors import ChannelError, MalformedError
 from layer2.channels.messages import MAX_MESSAGE, Message, Proposal, Refusal, message_from_json
-from layer2.channels.party import Party, PartyStore
+from layer2.channels.party import Party, PartyRules, PartyStore
 from layer2.channels.running import Say, database_path, run_once, tell, token_of
+from layer2.channels.signing import ETH
 from layer2.channels.states import FinalState, Lock, SignedState, State
 from layer2.channels.store import StateEntry
 
@@ -31,20 +33,24 @@ class Correspondent:
         self.party = party
         self._store = store
         self._say = say
+        self._said: set[str] = set()
 
     def look(self) -> None:
         """Read L1, and do what is due there. Failures are only told: what is wanted beside need not wait for them."""
-        self._run()
+        try:
+            self._run()
+        except (ChainError, ChannelError) as error:
+            self._say(f"warning: not everything is done that is due: {error}")
 
     def _run(self) -> bool:
         """Step until there is nothing to do. Returns whether everything worked, and nothing came too late."""
-        said: set[str] = set()
         is_good = True
         for report in self.party.run_until_idle():
-            report.warnings[:] = [one for one in dict.fromkeys(report.warnings) if one not in said]
-            said.update(report.warnings)
+            is_good &= not report.warnings
+            report.warnings[:] = [one for one in dict.fromkeys(report.warnings) if one not in self._said]
+            self._said.update(report.warnings)
             is_good &= tell(report, self._say)
-        return is_good and not said
+        return is_good
 
     # ---------------------------------------------------------------- deposits
 
@@ -98,7 +104,7 @@ class Correspondent:
         entry = self.party.entry(key)
         self._say("\n".join(self._agreement(entry) + self._end(entry)))
         self._say(f"give the answer to {self._other(key)}" if answer is not None else "there is nothing to answer")
-        run_once(self.party, self._say)
+        self.look()
         return True
 
     def export(self, channel_id: bytes) -> SignedState:
@@ -117,7 +123,8 @@ class Correspondent:
         """
         ending = self._store.ending(channel_id)
         if self.party.entry(channel_id).facts.status == "closed" or (ending and ending.mine and ending.theirs):
-            self._close(channel_id)
+            if not self._close(channel_id):
+                raise ChannelError(f"channel 0x{channel_id.hex()} is not closed yet: see above")
             return
         is_signed = ending is not None and ending.mine is not None
         deliver(self.resend(channel_id) if is_signed else self.party.propose_final(channel_id))
@@ -137,10 +144,11 @@ class Correspondent:
         return self._close(channel_id)
 
     def _close(self, channel_id: bytes) -> bool:
-        """Send what closes a channel, unless that is done. Returns whether it is."""
-        if self.party.entry(channel_id).facts.status != "closed":
+        """Send what closes a channel, and have paid out what is owed, unless that is done. Returns whether it is
+        closed."""
+        if self.party.entry(channel_id).facts.status != "closed" or self.party.owed(channel_id):
             self.party.close(channel_id)
-            run_once(self.party, self._say)
+            self._run()
         for line in self._end(self.party.entry(channel_id)):
             self._say(line)
         return self.party.entry(channel_id).facts.status == "closed"
@@ -165,14 +173,23 @@ class Correspondent:
             f"channel   0x{entry.id.hex()}",
             f"other     {entry.config.other(party.address)}, who is {'B' if is_a else 'A'}",
             f"status    {facts.status}",
+            f"token     {'ETH' if entry.config.token == ETH else entry.config.token}",
             f"deposited {self._show(entry, mine)} by you, {self._show(entry, theirs)} by the other",
             *self._agreement(entry),
             *self._end(entry),
         ]
-        owed = party.channels.owed(party.channels.state_channel, party.address, entry.config.token)
+        owed = party.owed(entry.id)
         if owed:
-            lines.append(f"owed      {self._show(entry, owed)} to you, for all channels: `step` has it paid out")
+            lines.append(f"owed      {self._show(entry, owed)} to you, for all channels: {self._payout(entry, owed)}")
         return lines
+
+    def _payout(self, entry: StateEntry, owed: int) -> str:
+        """How what is owed is paid out."""
+        if not self.party.has_paid_out(entry.id):
+            return "nobody here has vouched for the token; `close` has it paid out, if you trust it"
+        if owed <= self.party.rules.dust:
+            return "no more than --dust"
+        return "`step` has it paid out"
 
     def _agreement(self, entry: StateEntry) -> list[str]:
         """What is signed by both, and what is not yet."""
@@ -259,10 +276,12 @@ class Correspondent:
 
 
 @contextmanager
-def opened_party(channels: Channels, signer: Signer, database: Path | None, say: Say) -> Iterator[Correspondent]:
-    """An account's party while its database is open. Raises as `Party`."""
+def opened_party(
+    channels: Channels, signer: Signer, database: Path | None, dust: int, say: Say
+) -> Iterator[Correspondent]:
+    """An account's party while its database is open; dust: see `PartyRules`. Raises as `Party`."""
     with PartyStore(database or database_path("party", channels, signer)) as store:
-        yield Correspondent(Party(channels, store, signer), store, say)
+        yield Correspondent(Party(channels, store, signer, PartyRules(dust=dust)), store, say)
 
 
 def read_message(path: Path, stdin: Callable[[int], str]) -> str:

@@ -321,8 +321,7 @@ class Payee(ChannelActor):
         entry = self._entry(channel_id)
         if not self._is_open(CLOSE, channel_id.hex()):
             call = self.channels.close_call(entry.config, signed.close.amount, signed.voucher_signature, b"")
-            self._store.add_letter(CLOSE, channel_id.hex(), self.channels.hub, call)
-            self._checkpoint("close written")
+            self._write_wanted(CLOSE, channel_id.hex(), self.channels.hub, call)
 
     # ---------------------------------------------------------------- claiming
 

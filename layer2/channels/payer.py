@@ -328,12 +328,18 @@ class Payer(ChannelActor):
 
     def withdraw(self, channel_id: bytes) -> None:
         """Want back what is not claimed: `step` starts the withdrawal, finishes it when its time has come, and has it
-        paid out. No more payments meanwhile. Raises ChannelError for an unknown or empty channel."""
+        paid out, in whatever token: who wants it trusts the token. No more payments meanwhile. Raises ChannelError for
+        an unknown channel, or an empty one in whose token nothing is owed."""
         with self._lock:
-            if self.entry(channel_id).facts.balance == 0:
+            if self.entry(channel_id).facts.balance == 0 and not self.owed(channel_id):
                 raise ChannelError(f"channel 0x{channel_id.hex()} is empty: there is nothing to withdraw")
             self._store.set_withdrawing(channel_id, True)
+            self._settle_anew()
             self._checkpoint("withdrawal wanted")
+
+    def owed(self, channel_id: bytes) -> int:
+        """What the hub owes this account in a channel's token, for all channels."""
+        return self.channels.owed(self.channels.hub, self.address, self.entry(channel_id).config.token)
 
     def cancel_withdrawal(self, channel_id: bytes) -> None:
         """Leave the money in the channel after all; `step` cancels what was started.
@@ -362,8 +368,7 @@ class Payer(ChannelActor):
         voucher = last.signature if last is not None and last.amount == close.amount else signed.voucher_signature
         if not self._is_open(CLOSE, close.channel_id.hex()):
             call = self.channels.close_call(entry.config, close.amount, voucher, signed.signature)
-            self._store.add_letter(CLOSE, close.channel_id.hex(), self.channels.hub, call)
-            self._checkpoint("close written")
+            self._write_wanted(CLOSE, close.channel_id.hex(), self.channels.hub, call)
 
     def _act(self, now: int, report: StepReport) -> None:
         self._write_withdrawals(now, report)

@@ -5,6 +5,7 @@ May import everything but scripts.
 
 import json
 import mimetypes
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -65,9 +66,12 @@ def tell(report: StepReport, say: Say) -> bool:
 
 
 def run_once(actor: ChannelActor, say: Say) -> None:
-    """Step until there is nothing to do. Raises ChannelError when a call came to nothing."""
-    results = [tell(report, say) for report in actor.run_until_idle()]
-    if not all(results):
+    """Step until there is nothing to do. Raises ChannelError when a call came to nothing, or one that was started here
+    cannot be paid for."""
+    reports = actor.run_until_idle()
+    results = [tell(report, say) for report in reports]
+    started = {move for report in reports for move in report.started}
+    if not all(results) or started & set(reports[-1].unpaid):
         raise ChannelError("not everything was done: see above")
 
 
@@ -192,32 +196,49 @@ def show_entry(channels: Channels, entry: HubEntry, paid: int, now: int) -> list
 
 
 def withdraw(payer: Payer, channel_id: bytes, say: Say) -> bool:
-    """Start a withdrawal, or finish it if its time has come. Returns whether it is finished."""
+    """Start a withdrawal, or finish it if its time has come, and have paid out what is owed. Returns whether it is
+    finished."""
     payer.step()
-    if payer.entry(channel_id).facts.balance:
+    if payer.entry(channel_id).facts.balance or payer.owed(channel_id):
         payer.withdraw(channel_id)
     run_once(payer, say)
     facts = payer.entry(channel_id).facts
+    if facts.balance and not facts.withdrawable_after:
+        raise ChannelError("the withdrawal has not begun: see above")
     if facts.balance == 0:
-        say("everything that was left has been paid out")
+        owed = payer.owed(channel_id)
+        left = token_of(payer.channels, payer.entry(channel_id).config.token).show(owed)
+        but = f", but for {left}: no more than --dust" if owed else ""
+        say(f"everything that was left has been paid out{but}")
         return True
     say(f"the payee can claim until {facts.withdrawable_after}; do this again after that")
     return False
 
 
+def store(path: Path, body: bytes) -> None:
+    """Write a file, on the disk when this returns. Raises OSError."""
+    with path.open("wb") as file:
+        file.write(body)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 @contextmanager
-def opened_payer(channels: Channels, signer: Signer, database: Path | None) -> Iterator[Payer]:
-    """An account's payer while its database is open. Raises as `Payer`."""
+def opened_payer(channels: Channels, signer: Signer, database: Path | None, dust: int) -> Iterator[Payer]:
+    """An account's payer while its database is open; dust: see `Payer`. Raises as `Payer`."""
     with PayerStore(database or database_path("payer", channels, signer)) as store:
-        yield Payer(channels, store, signer)
+        yield Payer(channels, store, signer, dust=dust)
 
 
 @contextmanager
-def opened_payee(channels: Channels, signer: Signer, database: Path | None, withdraw_delay: int) -> Iterator[Payee]:
-    """An account's payee while its database is open, for ETH and the tokens of the deployment. Raises as `Payee`."""
+def opened_payee(
+    channels: Channels, signer: Signer, database: Path | None, withdraw_delay: int, dust: int
+) -> Iterator[Payee]:
+    """An account's payee while its database is open, for ETH and the tokens of the deployment; withdraw_delay, dust:
+    see `PayeeRules`. Raises as `Payee`."""
     tokens = frozenset({ETH, *(token.address for token in channels.deployment.tokens)})
     with PayeeStore(database or database_path("payee", channels, signer)) as store:
-        yield Payee(channels, store, signer, PayeeRules(tokens, withdraw_delay))
+        yield Payee(channels, store, signer, PayeeRules(tokens, withdraw_delay, dust=dust))
 
 
 def read_signed_state(path: Path) -> SignedState:

@@ -11,15 +11,13 @@ from typing import Final
 
 from layer2.actors.errors import RefusedError
 from layer2.chain.signer import Signer
-from layer2.channels.actor import ChannelActor, StepReport, due
+from layer2.channels.actor import CHALLENGE, ChannelActor, StepReport, due
 from layer2.channels.contracts import Channels
 from layer2.channels.errors import MalformedError
 from layer2.channels.signing import is_signed_by
 from layer2.channels.states import SignedState, State
 from layer2.channels.store import ChannelStore, HubEntry
 from layer2.channels.vouchers import SignedVoucher, Voucher
-
-CHALLENGE: Final = "challenge"
 
 MAX_STATES: Final = 16
 """States that are kept of a channel: its parties can sign as many as they like."""

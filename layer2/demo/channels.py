@@ -10,8 +10,8 @@ from typing import Final
 
 from layer2.benchmarks.l1 import TokenTransfer, transfers_on_layer1
 from layer2.chain.connection import Chain
-from layer2.channels.actor import CLAIM, SETTLE
-from layer2.channels.party import CHALLENGE, FINISH
+from layer2.channels.actor import CHALLENGE, CLAIM, SETTLE
+from layer2.channels.party import FINISH
 from layer2.channels.payee import PayeeRules
 from layer2.channels.payer import CLOSE
 from layer2.demo.narrator import Narrator

@@ -1,10 +1,11 @@
-"""Talks to a relayer's HTTP service. May import `layer2.node.wire`, `layer2.ledger` and requests."""
+"""Talks to a relayer's HTTP service. May import `layer2.node.wire`, `layer2.ledger`, `layer2.foreign` and requests."""
 
 from dataclasses import dataclass
 from typing import Any, Final
 
 import requests
 
+from layer2.foreign import printable
 from layer2.ledger.account import Account
 from layer2.ledger.operations import SignedOperation
 from layer2.node.wire import WireError, account_from_json, address, operation_to_json
@@ -104,5 +105,5 @@ def ask(
         return raw
     refusal = raw.get("error") if isinstance(raw, dict) else None
     if isinstance(refusal, dict):
-        raise error(str(refusal.get("message")), str(refusal.get("code")))
+        raise error(printable(str(refusal.get("message"))), str(refusal.get("code")))
     raise error(f"{url} answers {response.status_code} and is no {who}: check the address")

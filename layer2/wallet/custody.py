@@ -14,13 +14,13 @@ from layer2.chain.coder import coder
 from layer2.chain.connection import LOCAL_CHAIN_IDS, Receipt
 from layer2.chain.custody import CustodyContract
 from layer2.chain.deployment import Token
-from layer2.chain.errors import ChainError, DataMissingError, RevertedError
+from layer2.chain.errors import ChainError, RevertedError
 from layer2.chain.permit import sign_permit
 from layer2.chain.sending import send
 from layer2.chain.signer import Signer
 from layer2.crypto.addresses import address_to_int, int_to_address
 from layer2.crypto.eddsa import Point
-from layer2.wallet.units import TokenInfo, WalletError
+from layer2.wallet.units import TokenInfo, WalletError, unlisted_token
 
 ETH: Final = TokenInfo(0, None, "ETH", 18)
 
@@ -37,19 +37,15 @@ class Deposited:
 
 
 def listed_token(contract: CustodyContract, known: Sequence[Token], token: int) -> TokenInfo:
-    """A listed token by its id, as the deployment file knows it or as it says itself; a token without symbol or
-    decimals gets "token <id>" and 0. Raises RevertedError (UnknownToken) for an id that is not listed."""
+    """A listed token by its id, as the deployment file knows it, else see `unlisted_token`. Raises RevertedError
+    (UnknownToken) for an id that is not listed."""
     if token == 0:
         return ETH
     for one in known:
         if one.id == token:
             return TokenInfo(one.id, one.address, one.symbol, one.decimals)
     address = contract.token_address(token)
-    try:
-        symbol, decimals = str(contract.token_view(token, "symbol")), int(contract.token_view(token, "decimals"))
-    except (RevertedError, DataMissingError):
-        symbol, decimals = f"token {token}", 0
-    return TokenInfo(token, address, symbol, decimals)
+    return unlisted_token(token, address, f"{token}", lambda view: contract.token_view(token, view))
 
 
 class CustodyWallet:
@@ -103,7 +99,7 @@ class CustodyWallet:
         raise WalletError(f"token {name!r} is unknown: give ETH, a listed token's id, its address or a known symbol")
 
     def token_by_id(self, token: int) -> TokenInfo:
-        """A listed token by its id; a token without symbol or decimals gets "token <id>" and 0."""
+        """A listed token by its id; see `listed_token`."""
         return listed_token(self.contract, self.tokens, token)
 
     def l1_balance(self, token: TokenInfo) -> int:

@@ -1,10 +1,16 @@
-"""Amounts as people write them, and which of them can be sent. May import `layer2.ledger.amounts`."""
+"""Tokens and amounts as people write them, and which amounts can be sent.
 
+May import `layer2.ledger.amounts`, `layer2.chain.errors` and `layer2.foreign`.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Final
+from typing import Any, Final
 
+from layer2.chain.errors import ChainError, ChainUnreachableError
+from layer2.foreign import quoted
 from layer2.ledger.amounts import (
     MAX_FEE8,
     MAX_FLOAT40,
@@ -77,6 +83,20 @@ class TokenInfo:
                 f"fee {self.show(amount)} has too many digits: the nearest fees are {self.show(below)} and "
                 f"{self.show(above)}"
             ) from error
+
+
+def unlisted_token(id_: int, address: str, name: str, ask: Callable[[str], Any]) -> TokenInfo:
+    """A token that is not in the deployment file: "token <name>" with the symbol that it gives itself, which can be
+    that of any other, in quotes. Without symbol or decimals it has none of either.
+
+    ask: what the token's view of a name answers. Raises ChainUnreachableError.
+    """
+    try:
+        return TokenInfo(id_, address, f"token {name} ({quoted(str(ask('symbol')))})", int(ask("decimals")))
+    except ChainUnreachableError:
+        raise
+    except ChainError:
+        return TokenInfo(id_, address, f"token {name}", 0)
 
 
 def show_time(seconds: int) -> str:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from layer2.channels.actor import SETTLE
-from layer2.channels.party import CHALLENGE, FINISH, Party
+from layer2.channels.actor import CHALLENGE, SETTLE
+from layer2.channels.party import FINISH, Party
 from layer2.channels.states import SignedState, StateChannelConfig
 from layer2.channels.watchtower import Watchtower
 from layer2.scenarios.channel_stage import ChannelStage

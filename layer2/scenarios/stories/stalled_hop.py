@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from layer2.channels.actor import SETTLE
-from layer2.channels.party import FINISH, REVEAL, START, Party
+from layer2.channels.actor import REVEAL, SETTLE
+from layer2.channels.party import FINISH, START, Party
 from layer2.channels.states import StateChannelConfig
 from layer2.scenarios.channel_stage import ChannelStage
 from layer2.scenarios.stage import DAY, UNIT, Ending, usdc

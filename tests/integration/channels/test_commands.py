@@ -141,7 +141,9 @@ def test_from_opening_to_the_last_wei(anvil: Anvil, common: list[str], file: Pat
     assert "no withdrawal is pending" in run("withdraw", *common, *alice, key, "--cancel")
     run("withdraw", *common, *alice, key, code=1)
     anvil.warp(24 * HOUR + 1)
-    assert "paid out" in run("withdraw", *common, *alice, key)
+    said = run("withdraw", *common, *alice, key, "--dust", f"{16 * 10**17}")
+    assert "has been paid out, but for 1.6 ETH: no more than --dust" in said
+    assert "everything that was left has been paid out\n" in run("withdraw", *common, *alice, key)
     assert channels.hub_channel(bytes.fromhex(key[2:])).deposited == 2 * 10**18
     assert channels.owed(channels.hub, signer(1).address, ETH) == 0
 

@@ -14,9 +14,10 @@ import pytest
 import requests
 
 from layer2.actors.errors import RefusedError
+from layer2.chain.signer import LocalSigner
 from layer2.channels import fetching, paid
 from layer2.channels.errors import ChannelError, MalformedError
-from layer2.channels.fetching import FetchError, PayingClient
+from layer2.channels.fetching import Fetched, FetchError, PayingClient
 from layer2.channels.paid import HEADER, Desk, Good, Shop, Terms, create_shop
 from layer2.channels.payee import Accepted, Offer, Payee
 from layer2.channels.payer import Payer
@@ -31,7 +32,7 @@ PRICE = 10
 
 @dataclass
 class Service:
-    """A running shop of Bob's. made: how many bodies were made."""
+    """A running shop, of Bob's mostly. made: how many bodies were made."""
 
     payee: Payee
     url: str
@@ -60,9 +61,11 @@ class Service:
 
 
 @contextmanager
-def service(world: ChannelWorld, step: bool = True) -> Iterator[Service]:
-    """step: whether the payee looks at L1 by itself."""
-    with world.payee() as payee, Desk(payee) as desk:
+def service(
+    world: ChannelWorld, step: bool = True, who: LocalSigner | None = None, database: str = "payee.sqlite"
+) -> Iterator[Service]:
+    """step: whether the payee looks at L1 by itself. who: whose shop, if not Bob's."""
+    with world.payee(who=who, database=database) as payee, Desk(payee) as desk:
         made: list[str] = []
 
         def good(name: str) -> Good:
@@ -263,8 +266,8 @@ class Counter:
             raise OSError("the goods are gone")
         return f"{number}".encode()
 
-    async def ask(self, amount: int, is_repeated: bool = False) -> bytes:
-        taken = Accepted(b"\1" * 32, amount, 0 if is_repeated else PRICE, is_repeated)
+    async def ask(self, amount: int, is_repeated: bool = False, channel: int = 1) -> bytes:
+        taken = Accepted(bytes([channel]) * 32, amount, 0 if is_repeated else PRICE, is_repeated)
         return await self.shop._body(Good(PRICE, self.body), taken, "GET /weather")
 
     def start(self, *amounts: int) -> "list[asyncio.Task[bytes]]":
@@ -317,6 +320,23 @@ def test_an_answer_that_cannot_be_made_is_made_when_it_is_asked_for_again(counte
         )
         counter.fails = False
         assert await counter.ask(10, True) == b"2"
+
+    asyncio.run(work())
+
+
+def test_attack_answers_that_fill_the_memory(counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that were not asked for for the longest time go: a voucher that comes again later is answered anew."""
+    monkeypatch.setattr(paid, "MAX_KEPT_TOGETHER", 3 * (paid._OVERHEAD + 2))
+
+    async def work() -> None:
+        counter.go_on.set()
+        assert [await counter.ask(10, channel=channel) for channel in range(3)] == [b"1", b"2", b"3"]
+        assert await counter.ask(10, True, channel=0) == b"1"
+        assert await counter.ask(10, channel=3) == b"4"
+        assert await counter.ask(20, channel=3) == b"5"
+        assert [channel[0] for channel in counter.shop._answers] == [2, 0, 3]
+        assert [await counter.ask(10, True, channel=channel) for channel in (2, 0, 1)] == [b"3", b"1", b"6"]
+        assert counter.shop._kept == sum(answer.size for answer in counter.shop._answers.values())
 
     asyncio.run(work())
 
@@ -527,6 +547,52 @@ def test_a_payer_who_lost_its_database_catches_up(world: ChannelWorld) -> None:
         with client(world) as (buyer, _):
             fetched = buyer.fetch(running.url + "/weather")
         assert (fetched.payment.amount, fetched.payment.paid) == (30, 10)
+
+
+def test_what_cannot_be_kept_is_got_again(world: ChannelWorld) -> None:
+    """For the same payment: it counts as answered once the answer is on the buyer's disk."""
+
+    def full(_: object) -> None:
+        raise OSError("the disk is full")
+
+    with service(world) as running, client(world, deposit=100) as (buyer, _):
+        url = running.url + "/weather"
+        with pytest.raises(OSError, match="the disk is full"):
+            buyer.fetch(url, full)
+        kept: list[Fetched] = []
+        fetched = buyer.fetch(url, kept.append)
+        assert (fetched.body, fetched.payment.amount) == (b"weather 1", 10)
+        free = buyer.fetch(running.url + "/terms", kept.append)
+        assert kept == [fetched, free]
+        assert buyer.fetch(url).payment.amount == 20
+
+
+@pytest.mark.parametrize("status", [300, 302, 399])
+def test_a_redirection_is_no_answer(world: ChannelWorld, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    """It is not followed, and what was signed is sent again."""
+    get = PayingClient._get
+
+    def redirected(buyer: PayingClient, url: str, signed: SignedVoucher | None = None) -> object:
+        answer = get(buyer, url, signed)
+        return answer if signed is None else replace(answer, status=status)
+
+    with service(world) as running, client(world, deposit=100) as (buyer, _):
+        url = running.url + "/weather"
+        with monkeypatch.context() as patch:
+            patch.setattr(PayingClient, "_get", redirected)
+            with pytest.raises(FetchError, match=f"answers {status}: it does not say why"):
+                buyer.fetch(url)
+        fetched = buyer.fetch(url)
+        assert (fetched.body, fetched.payment.amount) == (b"weather 1", 10)
+
+
+def test_attack_a_message_that_a_terminal_obeys(world: ChannelWorld) -> None:
+    with service(world) as running, client(world) as (buyer, _):
+        refusal = RefusedError("close_signed", "no\x1b[2J\nstatus 200")
+        running.payee.accept_many = lambda offers: [refusal for _ in offers]
+        with pytest.raises(FetchError) as caught:
+            buyer.fetch(running.url + "/weather")
+        assert str(caught.value).endswith("answers 402: no?[2J?status 200")
 
 
 def test_a_service_that_is_not_there(world: ChannelWorld, anvil: object) -> None:
@@ -821,6 +887,56 @@ def test_one_client_in_many_threads(world: ChannelWorld) -> None:
         assert sum(one.payment.paid for one in bought) == 160
         assert max(one.payment.amount for one in bought) == 160
         assert len(payer.follower.hub) == 1
+
+
+def test_a_slow_service_keeps_nobody_else_waiting(world: ChannelWorld) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def late() -> bytes:
+        asked.set()
+        go_on.wait(30)
+        return b"late"
+
+    with (
+        service(world) as slow,
+        service(world, who=world.carol, database="carol.sqlite") as quick,
+        client(world, deposit=100) as (buyer, _),
+        ThreadPoolExecutor(1) as pool,
+    ):
+        slow.shop._goods["/slow"] = Good(PRICE, late)
+        waiting = pool.submit(buyer.fetch, slow.url + "/slow")
+        try:
+            assert asked.wait(30)
+            assert buyer.fetch(quick.url + "/weather").body == b"weather 1"
+            assert not waiting.done()
+        finally:
+            go_on.set()
+        assert waiting.result(30).body == b"late"
+
+
+@pytest.mark.parametrize("start", [b"X-Slow: ", b"Content-Length: 1000000\r\n\r\n"], ids=["head", "body"])
+def test_attack_an_answer_that_never_ends(world: ChannelWorld, monkeypatch: pytest.MonkeyPatch, start: bytes) -> None:
+    """A byte now and then is enough for a timeout between bytes."""
+    monkeypatch.setattr(fetching, "ANSWER_WITHIN", 0.5)
+    is_over = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1 << 16)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n" + start)
+            while not is_over.wait(0.05):
+                connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, client(world) as (buyer, _):
+        thread = threading.Thread(target=drip, args=(listener,), daemon=True)
+        thread.start()
+        try:
+            with pytest.raises(FetchError, match="has not answered within"):
+                buyer.fetch(f"http://127.0.0.1:{listener.getsockname()[1]}/x")
+        finally:
+            is_over.set()
+        thread.join(10)
 
 
 def test_connections_stay_open(world: ChannelWorld) -> None:

@@ -8,12 +8,14 @@ import pytest
 from layer2.actors.errors import RefusedError
 from layer2.chain.coder import coder
 from layer2.chain.deploying import deploy_contract
+from layer2.chain.errors import ChainUnreachableError
 from layer2.channels.errors import ChannelError, MalformedError
 from layer2.channels.messages import Proposal, Refusal, Signature
 from layer2.channels.party import Party
+from layer2.channels.party_running import Correspondent
 from layer2.channels.signing import ETH
 from layer2.channels.states import FinalState, Lock, SignedState, State, StateChannelConfig, secret_hash
-from tests.support.channel_world import HOUR, SALT, UNIT, ChannelWorld, balances, talk
+from tests.support.channel_world import ETHER, HOUR, SALT, UNIT, ChannelWorld, balances, talk
 
 
 @pytest.fixture
@@ -127,6 +129,13 @@ def test_a_refused_proposal_binds_nobody(config: StateChannelConfig, ann: Party,
         talk(proposal, ben, ann)
     talk(ann.pay(config.id, 1), ben, ann)
     assert ben.best(config.id).state.version == 1
+
+
+def test_attack_a_reason_that_a_terminal_obeys(config: StateChannelConfig, ann: Party) -> None:
+    digest = ann.pay(config.id, 1).outcome.struct_hash
+    with pytest.raises(RefusedError) as caught:
+        ann.receive(Refusal(config.id, digest, "loss", "no\x1b[2J\nversion 9 is signed by both"))
+    assert str(caught.value).endswith("refuses: no?[2J?version 9 is signed by both")
 
 
 def test_a_proposal_is_withdrawn(config: StateChannelConfig, ann: Party, ben: Party) -> None:
@@ -783,6 +792,68 @@ def test_what_a_closing_gives(world: ChannelWorld, config: StateChannelConfig, i
         assert share == (outcome.amount_a if is_a else outcome.amount_b)
         world.anvil.revert(before)
         before = world.anvil.snapshot()
+
+
+@pytest.mark.parametrize("error", [ChannelError("still busy"), ChainUnreachableError("no answer")])
+def test_what_is_wanted_need_not_wait_for_what_is_due(
+    ann: Party, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    said: list[str] = []
+
+    def fail() -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ann, "step", fail)
+        Correspondent(ann, ann._store, said.append).look()
+    assert said == [f"warning: not everything is done that is due: {error}"]
+
+
+def test_a_deposit_that_cannot_be_paid_for(world: ChannelWorld, config: StateChannelConfig, ann: Party) -> None:
+    """The amount is there, and nothing for the gas: no letter waits for more."""
+    world.anvil.request("anvil_setBalance", ann.address, hex(ETHER))
+    with pytest.raises(ChannelError, match=f"cannot pay for this deposit and its gas: .* holds {ETHER} wei"):
+        ann.deposit(config.id, ETHER)
+    assert not ann.step().warnings
+
+
+def test_attack_what_cannot_be_paid_for_stops_nothing_else(
+    world: ChannelWorld, config: StateChannelConfig, ann: Party, ben: Party
+) -> None:
+    """Alice's deposit is not sent yet when her ETH runs out, and Bob closes with an old state."""
+    ann.deposit(config.id, ETHER)
+    world.anvil.request("anvil_setBalance", ann.address, hex(ETHER // 2))
+    talk(ann.pay(config.id, 1), ben, ann)
+    initial = SignedState(State.initial(config.id), b"", b"")
+    world.send(world.bob, world.channels.start_close_call(config, initial), world.deployment.state_channel)
+    reports = ann.run_until_idle()
+    assert [move.purpose for report in reports for move in report.settled] == ["challenge"]
+    for report in reports:
+        assert [move.purpose for move in report.unpaid] == ["deposit"]
+        assert report.warnings == [
+            f"{ann.address} cannot pay for deposit ({config.id.hex()}), which sends {ETHER} wei and takes gas: send it "
+            "some ETH"
+        ]
+    world.anvil.request("anvil_setBalance", ann.address, hex(2 * ETHER))
+    (refused_move,) = [move for report in ann.run_until_idle() for move in report.settled]
+    assert (refused_move.purpose, "ChannelIsClosing" in refused_move.reason) == ("deposit", True)
+
+
+def test_what_is_urgent_is_paid_for_first(
+    world: ChannelWorld, config: StateChannelConfig, ann: Party, ben: Party
+) -> None:
+    """A deposit into another channel waits before it, and takes all that there is."""
+    talk(ann.pay(config.id, 1), ben, ann)
+    ann.open(world.carol.address, ETHER, challenge_period=HOUR)
+    initial = SignedState(State.initial(config.id), b"", b"")
+    world.send(world.bob, world.channels.start_close_call(config, initial), world.deployment.state_channel)
+    world.anvil.automine(False)
+    ann.step()
+    world.anvil.automine(True)
+    world.anvil.mine()
+    moves = [move for report in ann.run_until_idle() for move in report.settled]
+    nonces = {move.purpose: ann._store.letters(move.purpose, move.reference)[0].attempts[0].nonce for move in moves}
+    assert nonces["challenge"] < nonces["deposit"]
 
 
 def test_who_was_away_is_told(world: ChannelWorld, config: StateChannelConfig, ann: Party, ben: Party) -> None:

@@ -8,10 +8,11 @@ import pytest
 from layer2.actors.errors import StoreError
 from layer2.chain.coder import coder
 from layer2.chain.deploying import deploy_contract
+from layer2.channels import running
 from layer2.channels.errors import ChannelError, MalformedError
 from layer2.channels.payer import Payer
-from layer2.channels.signing import ETH
-from layer2.channels.vouchers import SignedClose
+from layer2.channels.signing import ETH, sign
+from layer2.channels.vouchers import Close, SignedClose
 from tests.support.channel_world import ETHER, HOUR, UNIT, ChannelWorld
 
 DAY = 24 * HOUR
@@ -215,6 +216,37 @@ def test_withdraws(world: ChannelWorld, payer: Payer) -> None:
     with pytest.raises(ChannelError, match="is empty: there is nothing to withdraw"):
         payer.withdraw(key)
     assert payer.step().is_idle
+
+
+def test_a_withdrawal_that_cannot_be_paid_for(world: ChannelWorld, payer: Payer) -> None:
+    key = opened(payer, world)
+    world.anvil.request("anvil_setBalance", payer.address, "0x1")
+    said: list[str] = []
+    for message in ("not everything was done: see above", "the withdrawal has not begun: see above"):
+        with pytest.raises(ChannelError, match=message):
+            running.withdraw(payer, key, said.append)
+        assert said.pop().startswith(f"warning: {payer.address} cannot pay for start withdrawal ({key.hex()})")
+    with pytest.raises(ChannelError, match="cannot pay for this close and its gas"):
+        payer.close(SignedClose(close := Close(key, 0, 0), sign(world.bob, close, world.channels.hub_domain), b""))
+
+
+def test_a_token_that_is_not_listed_and_a_lost_database(world: ChannelWorld) -> None:
+    """Nothing shows that Alice trusts the token, until she wants her money."""
+    token, _ = deploy_contract(world.chain, world.alice, "TestUSDC")
+    world.send(world.alice, coder("TestUSDC").encode("mint", world.alice.address, 100), token)
+    with world.payer(database="lost.sqlite") as payer:
+        config = payer.open(world.bob.address, 100, token=token, withdraw_delay=HOUR)
+        payer.run_until_idle()
+    world.send(world.bob, world.channels.close_call(config, 0, b"", b""))
+    said: list[str] = []
+    with world.payer() as payer:
+        payer.run_until_idle()
+        assert world.channels.held(world.alice.address, token) == 0
+        assert running.withdraw(payer, config.id, said.append)
+        assert world.channels.held(world.alice.address, token) == 100
+        with pytest.raises(ChannelError, match="is empty: there is nothing to withdraw"):
+            payer.withdraw(config.id)
+    assert said[-1] == "everything that was left has been paid out"
 
 
 def test_attack_a_strangers_token_is_not_called(world: ChannelWorld, payer: Payer) -> None:

@@ -13,6 +13,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from layer2.chain.coder import coder
+from layer2.chain.deploying import deploy_contract
+from layer2.chain.sending import send
 from layer2.channels import deployment
 from layer2.channels.contracts import Channels
 from layer2.channels.messages import Signature, message_from_json
@@ -21,7 +24,7 @@ from layer2.channels.states import SignedState
 from layer2.toolchain import PROJECT
 from tests.support import commands
 from tests.support.anvil import Anvil, signer
-from tests.support.channel_world import ETHER, HOUR
+from tests.support.channel_world import ETHER, HOUR, UNIT
 
 COMMANDS = [
     "open",
@@ -128,6 +131,7 @@ def test_help() -> None:
         shown = CliRunner().invoke(group, [*name, "--help"])
         assert shown.exit_code == 0, shown.output
         assert len(shown.output.splitlines()) > 4
+        assert not name or "--dust" in shown.output
 
 
 def test_from_opening_to_the_payout(anvil: Anvil, channels: Channels, ann: User, ben: User) -> None:
@@ -213,6 +217,16 @@ def test_closes_alone(anvil: Anvil, ann: User, ben: User) -> None:
     assert "closed    with version 0: 1 ETH to you, 0 ETH to the other" in ann.run("status", key)
 
 
+def test_dust_is_left(anvil: Anvil, ann: User, ben: User) -> None:
+    key, dust = opened(ann, ben), ["--dust", str(ETHER)]
+    ann.run("close", key, "--alone", "--nothing-signed", code=1)
+    anvil.warp(HOUR + 1)
+    said = ann.run("step", *dust)
+    assert ("finish close (" in said, "settle (" in said) == (True, False)
+    assert "owed      1 ETH to you, for all channels: no more than --dust" in ann.run("status", key, *dust)
+    assert "settle (" in ann.run("step")
+
+
 def test_lost_messages(ann: User, ben: User) -> None:
     """Each of the three is lost once."""
     key = opened(ann, ben)
@@ -247,6 +261,59 @@ def test_conditional_payments_over_a_middle_party(common: list[str], tmp_path: P
     carry(ann.write("pay", first, "0.1", "--if-secret", "0x" + "11" * 32), ben, ann)
     carry(ben.write("unlock", first, "0x" + "11" * 32, "--cancel"), ann, ben)
     assert "balance   0.79 ETH yours" in ann.run("status", first)
+
+
+def test_what_cannot_be_paid_for_is_told(anvil: Anvil, ann: User, ben: User) -> None:
+    """Bob closes with an old state, and Alice has no ETH to answer: messages and status need not wait for that."""
+    key, other = opened(ann, ben), opened(ann, ben)
+    ben.run("status", key)
+    old = (ben.folder / "2.sqlite").read_bytes()
+    carry(ann.write("pay", key, "0.5"), ben, ann)
+    message = ben.write("resend", key)
+    final = ben.write("receive", str(ann.write("close", other)))
+    (ben.folder / "2.sqlite").write_bytes(old)
+    ben.run("close", key, "--alone", "--nothing-signed", code=1)
+    balance = anvil.chain.balance(ann.address)
+    anvil.request("anvil_setBalance", ann.address, "0x1")
+    wanted = f"warning: {ann.address} cannot pay for challenge ("
+    try:
+        for said in (
+            ann.run("status", key),
+            ann.run("receive", str(message)),
+            ann.run("step", code=1),
+            ann.run("close", key, "--alone", code=1),
+        ):
+            assert said.count(wanted) == 1, said
+        assert "cannot pay for this deposit and its gas" in ann.run("deposit", other, "0.000000000000000001", code=1)
+        ann.run("receive", str(final))
+        assert f"channel {other} is not closed yet: see above" in ann.run("close", other, code=1)
+    finally:
+        anvil.request("anvil_setBalance", ann.address, hex(balance))
+    assert "challenge (" in ann.run("step")
+
+
+@pytest.mark.parametrize("how", [(), ("--alone",)], ids=["together", "alone"])
+def test_money_in_a_token_that_is_not_listed(anvil: Anvil, ann: User, ben: User, how: tuple[str, ...]) -> None:
+    """Alice pays with a token that calls itself like a listed one. Bob sees which it is, and has it paid out when he
+    says so, by closing what is closed."""
+    alice = signer(1)
+    token, _ = deploy_contract(anvil.chain, alice, "TestUSDC")
+    send(anvil.chain, alice, token, coder("TestUSDC").encode("mint", alice.address, 5 * UNIT))
+    said = ann.run("open", ben.address, "5", "--token", token)
+    (key,) = re.findall(r"^channel (0x\w{64})$", said, re.MULTILINE)
+    said = carry(ann.write("pay", key, "2"), ben, ann)
+    assert f'balance   2 token {token} ("USDC") yours, 3 token {token} ("USDC") the other\'s' in said
+    carry(ann.write("close", key), ben, ann)
+    assert "settle (" not in ben.run("step")
+    said = ben.run("status", key)
+    assert f"token     {token}\n" in said
+    assert f'owed      2 token {token} ("USDC") to you, for all channels: nobody here has vouched' in said
+    assert "`close` has it paid out, if you trust it" in said
+    said = ben.run("close", key, *how)
+    assert "settle (" in said
+    assert "closed    with version 2" in said
+    assert "owed " not in ben.run("status", key)
+    assert "settle (" not in ben.run("close", key, *how)
 
 
 def test_something_else_is_proposed(ann: User, ben: User) -> None:
