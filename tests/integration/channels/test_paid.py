@@ -690,6 +690,27 @@ def test_few_terms_are_remembered(world: ChannelWorld, monkeypatch: pytest.Monke
         assert list(buyer._agreed) == urls[1:]
 
 
+def test_terms_are_remembered_under_a_lock(world: ChannelWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread goes through them while another takes some away."""
+    monkeypatch.setattr(fetching, "MAX_AGREED", 1)
+    changes: list[bool] = []
+
+    class Watched(dict[str, object]):
+        def __setitem__(self, url: str, terms: object) -> None:
+            changes.append(buyer._lock.locked())
+            super().__setitem__(url, terms)
+
+        def pop(self, *arguments: object) -> object:
+            changes.append(buyer._lock.locked())
+            return super().pop(*arguments)
+
+    with service(world) as running, client(world, deposit=100) as (buyer, _):
+        buyer._agreed = Watched()
+        for query in "ab":
+            buyer.fetch(f"{running.url}/weather?{query}")
+    assert changes == [True] * 5
+
+
 def test_no_channel_is_opened_on_terms_of_before(world: ChannelWorld, requested: list[int]) -> None:
     with service(world) as running, client(world, deposit=PRICE) as (buyer, payer):
         url = running.url + "/weather"

@@ -1,14 +1,16 @@
-"""JSON of signed operations and accounts."""
+"""JSON of signed operations and accounts, and what services say."""
 
 import json
 
 import pytest
+import requests
 
 from layer2.crypto.eddsa import B8, PrivateKey
 from layer2.crypto.field import R
 from layer2.ledger.account import Account
 from layer2.ledger.constants import Kind
 from layer2.ledger.operations import Operation, SignedOperation, sign_operation
+from layer2.node.client import RelayerClient, RelayerClientError
 from layer2.node.wire import (
     WireError,
     account_from_json,
@@ -92,3 +94,11 @@ def spoilt():
 def test_refuses(raw: object, message: str) -> None:
     with pytest.raises(WireError, match=message.replace("(", r"\(")):
         operation_from_json(raw)
+
+
+def test_attack_a_message_that_a_terminal_obeys(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = requests.Response()
+    answer.status_code, answer._content = 400, b'{"error": {"code": "x", "message": "no\\u001b[2J\\nfine"}}'
+    monkeypatch.setattr(requests, "request", lambda *_, **__: answer)
+    with pytest.raises(RelayerClientError, match=r"^no\?\[2J\?fine$"):
+        RelayerClient().overview()
