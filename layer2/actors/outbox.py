@@ -7,14 +7,14 @@ May import `layer2.chain` and the database.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
 from layer2.actors.database import Attempt, Database, Letter
 from layer2.chain.connection import Chain, Receipt
-from layer2.chain.errors import ChainError, ChainUnreachableError, RevertedError
+from layer2.chain.errors import ChainError, ChainUnreachableError, InsufficientFundsError, RevertedError
 from layer2.chain.sending import build
 from layer2.chain.sidecar import transaction_hash
 from layer2.chain.signer import Signer, UnsignedTransaction
@@ -56,11 +56,13 @@ class Outbox:
         signer: Signer,
         *,
         resend_after: float = 60,
+        urgent: Collection[str] = frozenset(),
         gas_limits: Mapping[str, int] | None = None,
         clock: Callable[[], float] = time.time,
         checkpoint: Callable[[str], None] = lambda point: None,
     ) -> None:
         """resend_after: seconds without being mined after which a transaction is signed again with higher fees.
+        urgent: purposes whose transactions are not given up for what waits behind them when they cannot be paid for.
         gas_limits: for each purpose that has one, the most gas that a transaction may take.
         checkpoint: called with the name of each point where being killed matters.
         """
@@ -68,9 +70,11 @@ class Outbox:
         self._store = store
         self._signer = signer
         self._resend_after = resend_after
+        self._urgent = frozenset(urgent)
         self._gas_limits = dict(gas_limits or {})
         self._clock = clock
         self._checkpoint = checkpoint
+        self._unpaid: set[int] = set()
 
     def advance(self, letter: Letter, cursor: int) -> Outcome:
         """Do for an open letter what can be done now. `cursor`: the last block that the follower has read.
@@ -102,12 +106,17 @@ class Outbox:
     def _close_gap(self, first: int, end: int) -> None:
         """See to these nonces, for which what comes after them waits, as far as no open letter does."""
         for nonce in range(first, end):
-            signed = self._store.signed_with(nonce)
-            if not any(letter.state == "open" and letter.attempts[-1].nonce == nonce for letter, _ in signed):
+            if not any(self._sees_to(letter, nonce) for letter, _ in self._store.signed_with(nonce)):
                 self._use_up(nonce)
 
+    def _sees_to(self, letter: Letter, nonce: int) -> bool:
+        """Whether a letter is open and its last transaction has a nonce, unless it could not be paid for any more."""
+        is_stuck = letter.id in self._unpaid and letter.purpose not in self._urgent
+        return letter.state == "open" and letter.attempts[-1].nonce == nonce and not is_stuck
+
     def _use_up(self, nonce: int) -> None:
-        """Have something mined with a nonce whose letter was given up: once that has waited, a transfer of nothing.
+        """Have something mined with a nonce whose letter was given up, or cannot be paid for: once that has waited, or
+        the node has lost it, a transfer of nothing.
 
         A reorg takes transactions away that had settled their letters: these are sent again if the node has lost them.
         """
@@ -115,10 +124,25 @@ class Outbox:
         if not signed:
             return
         letter, attempt = signed[0]
-        if letter.state != "mined" and self._clock() - attempt.signed >= self._resend_after:
-            attempt = self._sign_nothing(nonce, letter, len(signed))
+        has_waited = self._clock() - attempt.signed >= self._resend_after
+        is_known = any(self._chain.transaction(one.hash) is not None for _, one in signed)
+        if letter.purpose == NOTHING:
+            is_replaced = has_waited
+        elif letter.state == "mined":
+            if letter.attempts[-1].nonce != nonce:
+                return  # it was signed again with a later nonce, and must not be mined with both
+            is_replaced = False
         elif letter.state == "open":
-            return  # it was signed again with a later nonce, and must not be mined with both
+            if not has_waited:
+                return  # as before, or it may still be mined
+            is_replaced = True
+        else:
+            is_replaced = has_waited or not is_known
+        if is_replaced:
+            try:
+                attempt = self._sign_nothing(nonce, letter, len(signed))
+            except InsufficientFundsError:
+                return  # what was signed before may still be mined
         if self._chain.transaction(attempt.hash) is None:
             try:
                 self._chain.broadcast(attempt.raw)
@@ -160,6 +184,10 @@ class Outbox:
             # What was sent before may still be mined, so it is not refused until something else has its nonce.
             self._use_up(nonce)
             return Outcome(letter, Fate.WAITING)
+        except InsufficientFundsError:
+            self._unpaid.add(letter.id)
+            raise
+        self._unpaid.discard(letter.id)
         limit = self._gas_limits.get(letter.purpose)
         if limit is not None and unsigned.gas > limit and nonce is None:
             return Outcome(letter, Fate.REFUSED, RevertedError(letter.purpose, "", f"it takes more than {limit} gas"))
@@ -182,8 +210,10 @@ class Outbox:
             except ChainError as refusal:
                 # Mined in this very moment, or another form of it waits: the next step sees which. "Reserved": nodes do
                 # not take a transaction without blobs while one with blobs of the same account waits, or the reverse.
+                # "Base fee": it is signed again with higher fees when it has waited.
                 words = str(refusal).lower()
-                if not any(one in words for one in ("nonce too low", "underpriced", "already reserved")):
+                passing = ("nonce too low", "underpriced", "already reserved", "less than block base fee")
+                if not any(one in words for one in passing):
                     raise
             self._checkpoint("letter sent")
         return Outcome(letter, Fate.WAITING)

@@ -23,7 +23,9 @@ from layer2.actors.optimistic_store import BatchRow, OptimisticStore, PoolRow, P
 from layer2.actors.outbox import Fate, Outbox, Outcome
 from layer2.actors.stepping import run_until_idle
 from layer2.chain.blobs import BlobSource
+from layer2.chain.errors import InsufficientFundsError
 from layer2.chain.optimistic_rollup import OptimisticRollup
+from layer2.chain.sending import build
 from layer2.chain.signer import Signer
 from layer2.crypto.keccak import keccak256
 from layer2.optimistic.batches import Claim
@@ -240,6 +242,7 @@ class Sequencer:
             store,
             signer,
             resend_after=self.config.resend_after,
+            urgent=PURPOSES,
             clock=clock,
             checkpoint=checkpoint,
         )
@@ -436,7 +439,8 @@ class Sequencer:
     def step(self) -> SequencerReport:
         """Do everything that can be done now.
 
-        Raises ChainError for trouble with the node (try again), FollowError, SequencerError or ChallengerError for what
+        Raises ChainError for trouble with the node (try again) and for a transaction that the account cannot pay for
+        (once all else is done), FollowError, SequencerError or ChallengerError for what
         a person must see.
         """
         progress = _Progress()
@@ -446,7 +450,7 @@ class Sequencer:
         if self.follower.lost is not None:
             raise SequencerError(self.follower.lost)
         self._time = self.rollup.chain.head().timestamp
-        self._settle(progress, disputes)
+        unpaid = self._settle(progress, disputes)
         if self.config.dispute:
             self._disputer.act(self._time, disputes)
         proposal = self._current(progress)
@@ -456,8 +460,10 @@ class Sequencer:
             self._post(sync, progress)
         self._confirm(progress)
         if progress.is_written or disputes.started:
-            self._settle(progress, disputes)
+            unpaid = self._settle(progress, disputes)
             self._checkpoint("settled")
+        if unpaid is not None:
+            raise unpaid
         return SequencerReport(
             sync,
             disputes,
@@ -476,17 +482,24 @@ class Sequencer:
     # ---------------------------------------------------------------- bond
 
     def ensure_bond(self, amount: int) -> None:
-        """Bring this account's bond up to `amount` wei with the next steps. Raises SequencerError while it leaves."""
+        """Bring this account's bond up to `amount` wei with the next steps. Raises SequencerError while it leaves, and
+        when it cannot pay for that: nothing is stored then."""
         bond = self.rollup.bond(self._signer.address)
         if bond.exit_started_at:
             raise SequencerError(
                 f"{self._signer.address} began to leave at {bond.exit_started_at}: take the bond out first (`ape run "
                 "sequencer --withdraw-bond`)"
             )
-        with self._store.transaction():
-            coming = sum(letter.value for letter in self._store.open_letters() if letter.purpose == BOND)
-            if bond.amount + coming < amount:
-                self._write(BOND, "", self.rollup.bond_call(), value=amount - bond.amount - coming)
+        coming = sum(letter.value for letter in self._store.open_letters() if letter.purpose == BOND)
+        value = amount - bond.amount - coming
+        if value <= 0:
+            return
+        call = self.rollup.bond_call()
+        try:
+            build(self.rollup.chain, self._signer.address, self.rollup.address, call, value=value)
+        except InsufficientFundsError as error:
+            raise SequencerError(f"a bond of {amount} wei cannot be paid for: {error}") from error
+        self._write(BOND, "", call, value=value)
 
     def start_exit(self) -> None:
         """Give up the right to submit with the next steps; the bond can be taken out a challenge period later."""
@@ -506,10 +519,17 @@ class Sequencer:
 
     # ---------------------------------------------------------------- letters
 
-    def _settle(self, progress: _Progress, disputes: DisputeReport) -> None:
+    def _settle(self, progress: _Progress, disputes: DisputeReport) -> InsufficientFundsError | None:
+        """Send what waits, disputes first, and record what became of it. Returns why a letter cannot be paid for, which
+        keeps no other waiting."""
         cursor = self.follower.cursor.number
-        for letter in self._store.open_letters():
-            outcome = self._outbox.advance(letter, cursor)
+        unpaid: InsufficientFundsError | None = None
+        for letter in sorted(self._store.open_letters(), key=lambda one: one.purpose not in PURPOSES):
+            try:
+                outcome = self._outbox.advance(letter, cursor)
+            except InsufficientFundsError as error:
+                unpaid = unpaid or error
+                continue
             progress.is_settling |= outcome.fate is Fate.WAITING
             if letter.purpose in PURPOSES:
                 self._disputer.settle(outcome, disputes)
@@ -517,6 +537,7 @@ class Sequencer:
                 self._settle_batch(outcome, progress)
             else:
                 self._settle_other(outcome, progress)
+        return unpaid
 
     def _settle_batch(self, outcome: Outcome, progress: _Progress) -> None:
         letter = outcome.letter

@@ -119,6 +119,7 @@ class ChannelActor:
             store,
             signer,
             resend_after=resend_after,
+            urgent=URGENT,
             gas_limits=gas_limits,
             clock=clock,
             checkpoint=checkpoint,

@@ -11,7 +11,7 @@ from layer2.actors.store import Store
 from layer2.chain.coder import coder
 from layer2.chain.connection import Chain
 from layer2.chain.deploying import deploy_contract
-from layer2.chain.errors import ChainError
+from layer2.chain.errors import ChainError, InsufficientFundsError
 from layer2.chain.sending import send
 from layer2.optimistic import blobs as kzg
 from tests.support.anvil import Anvil, signer
@@ -49,7 +49,9 @@ class Office:
     def start(self, checkpoint: Callable[[str], None] = lambda point: None) -> None:
         self.store.close()
         self.store = Store(self.file)
-        self.outbox = Outbox(self.chain, self.store, SENDER, clock=lambda: self.now, checkpoint=checkpoint)
+        self.outbox = Outbox(
+            self.chain, self.store, SENDER, urgent={"answer"}, clock=lambda: self.now, checkpoint=checkpoint
+        )
 
     def write(self, amount: int, blob: bytes | None = None) -> None:
         call = coder("TestUSDC").encode("mint", PAYEE, amount)
@@ -123,6 +125,79 @@ def test_what_was_given_up_holds_up_nothing(anvil: Anvil, office: Office, blob: 
     assert office.chain.receipt(last.hash).ok
     assert office.paid == 2
     assert office.store.open_letters() == [office.letter(2)]
+
+
+def test_what_was_given_up_and_lost_is_not_sent_again(anvil: Anvil, office: Office) -> None:
+    nonce = give_up(anvil, office)
+    anvil.drop_all()
+    office.now += 1
+    office.advance(2)
+    assert len(office.signed(nonce)) == 2
+    anvil.mine()
+    assert office.advance(2).fate is Fate.MINED
+    assert office.paid == 2
+
+
+def balance(anvil: Anvil, wei: int) -> None:
+    anvil.request("anvil_setBalance", SENDER.address, hex(wei))
+
+
+@pytest.mark.parametrize("purpose", ["deposit", "answer"])
+def test_what_cannot_be_paid_for_any_more(anvil: Anvil, office: Office, purpose: str) -> None:
+    """It was signed when it could. What waits behind it goes on, and it comes later; what is urgent keeps its place."""
+    nonce = office.chain.nonce(SENDER.address)
+    anvil.automine(False)
+    office.store.add_letter(purpose, "", PAYEE, b"", value=10**18)
+    office.write(2)
+
+    def advance() -> Fate | None:
+        (letter,) = office.store.letters(purpose, "")
+        try:
+            return office.outbox.advance(letter, office.chain.head().number).fate
+        except InsufficientFundsError:
+            return None
+
+    assert advance() is Fate.WAITING
+    office.advance(2)
+    set_base_fee(anvil, DEAR)
+    balance(anvil, 10**18)
+    office.now += 61
+    assert advance() is None
+    office.advance(2)
+    assert len(office.signed(nonce)) == 1 + (purpose == "deposit")
+    anvil.mine()
+    if purpose == "answer":
+        assert office.chain.nonce(SENDER.address) == nonce
+        return
+    assert office.advance(2).fate is Fate.MINED
+    assert office.chain.nonce(SENDER.address) == nonce + 2
+    assert advance() is None
+    balance(anvil, 2 * 10**18)
+    before = office.chain.balance(PAYEE)
+    assert advance() is Fate.WAITING
+    anvil.mine()
+    assert advance() is Fate.MINED
+    assert office.chain.balance(PAYEE) - before == 10**18
+
+
+def test_who_cannot_pay_for_the_replacement_waits(anvil: Anvil, office: Office) -> None:
+    """The letter behind what was given up is not blamed."""
+    nonce = office.chain.nonce(SENDER.address)
+    anvil.automine(False)
+    office.write(1)
+    office.advance(1)
+    office.void(1)
+    office.now += 30
+    office.write(2)
+    office.advance(2)
+    set_base_fee(anvil, DEAR)
+    balance(anvil, 10**14)
+    office.now += 31
+    assert office.advance(2).fate is Fate.WAITING
+    assert len(office.signed(nonce)) == 1
+    balance(anvil, 10**18)
+    assert office.advance(2).fate is Fate.WAITING
+    assert len(office.signed(nonce)) == 2
 
 
 def test_it_gets_its_time(anvil: Anvil, office: Office) -> None:

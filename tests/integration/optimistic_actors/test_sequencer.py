@@ -13,7 +13,7 @@ from layer2.actors.watcher import Watcher, follow_operation
 from layer2.chain.coder import coder
 from layer2.chain.connection import BlockRef
 from layer2.chain.deploying import deploy_contract
-from layer2.chain.errors import DataMissingError
+from layer2.chain.errors import DataMissingError, InsufficientFundsError
 from layer2.chain.sending import send
 from layer2.optimistic.operations import MintNFT, Nothing, QueueEntry, Transfer, TransferToNew
 from layer2.optimistic.records import NFT, Account
@@ -495,6 +495,33 @@ def test_without_a_bond_it_waits_and_says_so(world: OptimisticWorld) -> None:
         sequencer.run_until_idle()
         assert world.rollup.bond(signer(5).address).amount == ETHER
         assert sequencer.status(key).state == "posted"
+
+
+def test_a_bond_that_cannot_be_paid_for(world: OptimisticWorld) -> None:
+    poor = signer(5)
+    with world.sequencer(sender=poor) as sequencer:
+        sequencer.step()
+        world.anvil.request("anvil_setBalance", poor.address, hex(ETHER))
+        with pytest.raises(SequencerError, match=f"a bond of {ETHER} wei cannot be paid for: .* holds {ETHER} wei"):
+            sequencer.ensure_bond(ETHER)
+        assert sequencer._store.open_letters() == []
+        sequencer.ensure_bond(ETHER // 2)
+        sequencer.run_until_idle()
+    assert world.rollup.bond(poor.address).amount == ETHER // 2
+
+
+def test_what_cannot_be_paid_for_holds_up_no_dispute(world: OptimisticWorld) -> None:
+    """It is said each time, when all else is done."""
+    world.post(wrong_state_root(world))
+    other = signer(5)
+    with world.sequencer(sender=other, reserve=False) as sequencer:
+        sequencer._write("bond", "", world.rollup.bond_call(), value=10**30)
+        for _ in range(3):
+            with pytest.raises(InsufficientFundsError, match="send it some ETH"):
+                sequencer.step()
+            world.wait(other)
+        assert world.rollup.tip().batch_id == 1
+        assert [letter.purpose for letter in sequencer._store.open_letters()] == ["bond"]
 
 
 def test_leaving(world: OptimisticWorld) -> None:
