@@ -87,9 +87,9 @@ class PayeeRules:
     """Which channels a payee takes vouchers of, and when it claims.
 
     tokens: addresses, 0 is ETH. withdraw_delay: least delay of withdrawals in seconds. claim_at: what has to be
-    unclaimed in a channel, in smallest units, to be claimed without a reason; None never does. settle: also have what
-    was claimed paid out. dust: what is left where it is, as the gas would cost more: strangers can make a payee claim
-    as often as they like, by withdrawing.
+    unclaimed in a channel, in smallest units, to be claimed without a reason, beyond what a claim that waits or is on
+    its way takes; None never does. settle: also have what was claimed paid out. dust: what is left where it is, as the
+    gas would cost more: strangers can make a payee claim as often as they like, by withdrawing.
     """
 
     tokens: frozenset[str] = frozenset({ETH})
@@ -348,16 +348,19 @@ class Payee(ChannelActor):
         with self._lock:
             for key, best in self._best.items():
                 entry = self.follower.hub.get(key)
-                if entry is None or best.amount <= under_way.get(key, 0):
+                if entry is None:
                     continue
                 unclaimed, after = due(entry, best.amount), entry.facts.withdrawable_after
-                if unclaimed <= self.rules.dust and key not in wanted:
+                # While a claim waits for ETH, not every voucher is worth another: all of them would be sent in the end.
+                more = unclaimed - due(entry, under_way.get(key, 0))
+                is_wanted = wanted.get(key, 0) > max(entry.facts.released, under_way.get(key, 0))
+                if more <= (0 if is_wanted else self.rules.dust):
                     continue
                 if after and after < now:
                     report.warnings.append(
                         f"the payer of channel 0x{key.hex()} can withdraw since {after}, and {unclaimed} is not claimed"
                     )
-                if after or wanted.get(key, 0) > entry.facts.released or self._is_worth_it(unclaimed):
+                if after or is_wanted or self._is_worth_it(more):
                     claims.append((entry, SignedVoucher(Voucher(key, best.amount), best.signature)))
         self._write_claims(report, claims)
         # After anybody's claim or closing, and once after each start.
@@ -365,5 +368,6 @@ class Payee(ChannelActor):
             self._write_settlements(report, self.channels.hub, self.rules.tokens, self.rules.dust)
             self._settled_at = self.follower.changes
 
-    def _is_worth_it(self, unclaimed: int) -> bool:
-        return self.rules.claim_at is not None and unclaimed >= self.rules.claim_at
+    def _is_worth_it(self, more: int) -> bool:
+        """Whether so much more than what is claimed, or about to be, is claimed without a reason."""
+        return self.rules.claim_at is not None and more >= self.rules.claim_at
