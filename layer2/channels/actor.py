@@ -242,12 +242,19 @@ class ChannelActor:
         """Write a letter that the user asks for, if the account can pay for it now: it would wait for ever, and be sent
         when nobody expects it.
 
-        Raises ChannelError when it cannot, ChainError when the contract refuses it.
+        Errors as `_check_affordable`.
         """
+        self._check_affordable(purpose, target, call, value)
+        self._write_letter(purpose, reference, target, call, value)
+
+    def _check_affordable(self, purpose: str, target: str, call: bytes, value: int = 0) -> None:
+        """Raises ChannelError when the account cannot pay for a call now, ChainError when the contract refuses it."""
         try:
             build(self.channels.chain, self.address, target, call, value=value)
         except InsufficientFundsError as error:
             raise ChannelError(f"{self.address} cannot pay for this {purpose} and its gas: {error}") from error
+
+    def _write_letter(self, purpose: str, reference: str, target: str, call: bytes, value: int = 0) -> None:
         self._actor_store.add_letter(purpose, reference, target, call, value=value)
         self._checkpoint(f"{purpose} written")
 

@@ -302,26 +302,45 @@ class Payee(ChannelActor):
             entry = self._entry(channel_id)
             if entry.facts.balance == 0:
                 raise ChannelError(f"channel 0x{channel_id.hex()} is empty: there is nothing to close")
-            best = self._best.get(channel_id)
             if not self._is_closing(entry):
-                # A voucher of before a withdrawal pays nothing any more.
-                amount = max(best.amount if best else 0, entry.facts.released)
-                close = Close(channel_id, amount, entry.facts.closings)
+                close = self._next_close(entry)
                 signature = sign(self.signer, close, self.channels.hub_domain)
                 self._store.put_close(close, signature)
                 self._checkpoint("close stored")
                 self._closes[channel_id] = (close, signature)
             close, signature = self._closes[channel_id]
-            needs_voucher = best is not None and best.amount == close.amount
-            return SignedClose(close, signature, best.signature if needs_voucher and best else b"")
+            return SignedClose(close, signature, self._voucher_of(close))
+
+    def _next_close(self, entry: HubEntry) -> Close:
+        """What would be signed now."""
+        best = self._best.get(entry.id)
+        # A voucher of before a withdrawal pays nothing any more.
+        amount = max(best.amount if best else 0, entry.facts.released)
+        return Close(entry.id, amount, entry.facts.closings)
+
+    def _voucher_of(self, close: Close) -> bytes:
+        """The signature that shows the hub that a closing's amount was paid: none if that much was released before."""
+        best = self._best.get(close.channel_id)
+        return best.signature if best is not None and best.amount == close.amount else b""
 
     def close(self, channel_id: bytes) -> None:
-        """Close a channel at the payee's own cost, with what was paid by now; `step` sends it. Errors: `sign_close`."""
+        """Close a channel at the payee's own cost, with what was paid by now; `step` sends it.
+
+        Errors as `sign_close`, and ChannelError if it cannot be paid for: nothing is signed then, so that vouchers are
+        still taken.
+        """
+        entry, reference = self._entry(channel_id), channel_id.hex()
+        is_new = not self._is_open(CLOSE, reference)
+        if is_new and entry.facts.balance:
+            with self._lock:
+                call = self._close_call(entry, self._next_close(entry))
+            self._check_affordable(CLOSE, self.channels.hub, call)
         signed = self.sign_close(channel_id)
-        entry = self._entry(channel_id)
-        if not self._is_open(CLOSE, channel_id.hex()):
-            call = self.channels.close_call(entry.config, signed.close.amount, signed.voucher_signature, b"")
-            self._write_wanted(CLOSE, channel_id.hex(), self.channels.hub, call)
+        if is_new:
+            self._write_letter(CLOSE, reference, self.channels.hub, self._close_call(entry, signed.close))
+
+    def _close_call(self, entry: HubEntry, close: Close) -> bytes:
+        return self.channels.close_call(entry.config, close.amount, self._voucher_of(close), b"")
 
     # ---------------------------------------------------------------- claiming
 

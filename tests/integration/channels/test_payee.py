@@ -505,3 +505,25 @@ def test_closes_itself(world: ChannelWorld) -> None:
         assert moves == ["close", "settle"]
     assert world.facts(config).closings == 1
     assert world.channels.owed(world.deployment.hub, world.alice.address, ETH) == 60
+
+
+def test_a_closing_that_cannot_be_paid_for(world: ChannelWorld) -> None:
+    """Nothing is signed, so vouchers are still taken, and it is closed with the last of them."""
+    config = world.open(100)
+    world.anvil.request("anvil_setBalance", world.bob.address, "0x0")
+    with world.payee() as payee:
+        payee.step()
+        payee.accept(world.voucher(config, 40))
+        with pytest.raises(ChannelError, match="cannot pay for this close and its gas"):
+            payee.close(config.id)
+        payee.accept(world.voucher(config, 41))
+    with world.payee() as payee:
+        payee.step()
+        payee.accept(world.voucher(config, 42))
+        world.anvil.request("anvil_setBalance", world.bob.address, hex(ETHER))
+        payee.close(config.id)
+        refuses(payee, "close_signed", world.voucher(config, 43))
+        payee.run_until_idle()
+        with pytest.raises(ChannelError, match="is empty: there is nothing to close"):
+            payee.close(config.id)
+    assert world.channels.owed(world.deployment.hub, world.alice.address, ETH) == 58
