@@ -78,6 +78,15 @@ class StepReport:
         """What keeps the actor from going on."""
         return "a transaction to be mined" if self.is_settling else None
 
+    @property
+    def problem(self) -> str | None:
+        """What makes a service unhealthy: money can be lost if an urgent call is not paid for in time."""
+        urgent = [f"{move.purpose} ({move.reference})" for move in self.unpaid if move.purpose in URGENT]
+        if not urgent:
+            return None
+        more = f" and {len(urgent) - 1} more" if len(urgent) > 1 else ""
+        return f"there is too little ETH to pay for {urgent[0]}{more}"
+
 
 class ChannelActor:
     """The base of the four. `step` belongs to one thread."""

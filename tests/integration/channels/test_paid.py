@@ -46,6 +46,15 @@ class Service:
     def get(self, path: str = "/weather", *vouchers: str) -> requests.Response:
         return requests.get(self.url + path, headers={HEADER: vouchers[0]} if vouchers else {}, timeout=30)
 
+    def wait_for_health(self, status: int) -> dict[str, str]:
+        """Until /health has a status; what it says then."""
+        for _ in range(3000):
+            answer = self.get("/health")
+            if answer.status_code == status:
+                return answer.json()
+            time.sleep(0.01)
+        raise AssertionError(f"still {answer.status_code}: {answer.text}")
+
     def wait_for(self, channel: bytes) -> None:
         """Until the payee has read of a channel."""
         for _ in range(3000):
@@ -218,6 +227,24 @@ def test_goods_that_cannot_be_sold(world: ChannelWorld) -> None:
             Shop(payee, desk, {}, world.usdc)
     with pytest.raises(MalformedError, match="price 0 is not a number from 1"):
         Good(0, bytes)
+
+
+def test_a_claim_that_cannot_be_paid_for_is_ill_health(world: ChannelWorld) -> None:
+    """The payer withdraws, and the payee has no ETH: what it was paid would be lost, and nobody told."""
+    config = world.open(100)
+    with service(world) as running:
+        running.wait_for(config.id)
+        assert running.get("/weather", world.voucher(config, 10).text).status_code == 200
+        world.anvil.request("anvil_setBalance", world.bob.address, "0x0")
+        assert running.wait_for_health(200) == {"status": "ok"}
+        world.send(world.alice, world.channels.withdrawal_call("start", config))
+        said = running.wait_for_health(503)
+        assert said["problem"] == f"there is too little ETH to pay for claim (0x{config.id.hex()} up to 10)"
+        world.anvil.request("anvil_setBalance", world.bob.address, hex(10**18))
+        running.wait_for_health(200)
+    with world.payee() as payee:
+        payee.run_until_idle()
+    assert world.facts(config).released == 10
 
 
 def test_only_the_payer_can_have_it_closed(world: ChannelWorld, running: Service, config: ChannelConfig) -> None:
