@@ -178,7 +178,7 @@ def pay(channels: Any, signer: Any, database: Path | None, channel: str, amount:
 def withdraw(channels: Any, signer: Any, database: Path | None, channel: str, cancel: bool) -> None:
     """Get back what was not claimed: starts a withdrawal from CHANNEL, or finishes it if its time has come.
 
-    Exit code 0 when it is finished (or cancelled), 1 while the payee can still claim.
+    Exit code 0 when it is finished (or cancelled), 1 while the payee can still claim, or more than --dust is owed.
     """
     from layer2.channels import running
 
@@ -710,7 +710,8 @@ def state_close(
     signature, or with --alone, nothing more is signed. If it is closed already, what is owed is paid out, also in a
     token that is not in the deployment file: who closes trusts the token.
 
-    Exit code 0 when it is closed, or the message is there; 1 while an old state could still be answered.
+    Exit code 0 when it is closed, or the message is there; 1 while an old state could still be answered, or more than
+    --dust is owed.
     """
     from layer2.channels.running import parse_channel
 

@@ -197,7 +197,7 @@ def show_entry(channels: Channels, entry: HubEntry, paid: int, now: int) -> list
 
 def withdraw(payer: Payer, channel_id: bytes, say: Say) -> bool:
     """Start a withdrawal, or finish it if its time has come, and have paid out what is owed. Returns whether it is
-    finished."""
+    finished. Raises ChannelError when more than dust is still owed."""
     payer.step()
     if payer.entry(channel_id).facts.balance or payer.owed(channel_id):
         payer.withdraw(channel_id)
@@ -208,6 +208,8 @@ def withdraw(payer: Payer, channel_id: bytes, say: Say) -> bool:
     if facts.balance == 0:
         owed = payer.owed(channel_id)
         left = token_of(payer.channels, payer.entry(channel_id).config.token).show(owed)
+        if owed > payer.dust:
+            raise ChannelError(f"{left} is still owed: see above")
         but = f", but for {left}: no more than --dust" if owed else ""
         say(f"everything that was left has been paid out{but}")
         return True
