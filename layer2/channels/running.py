@@ -3,6 +3,7 @@
 May import everything but scripts.
 """
 
+import errno
 import json
 import mimetypes
 import os
@@ -218,11 +219,15 @@ def withdraw(payer: Payer, channel_id: bytes, say: Say) -> bool:
 
 
 def store(path: Path, body: bytes) -> None:
-    """Write a file, on the disk when this returns. Raises OSError."""
+    """Write a file, on the disk when this returns, unless it is none: a device or a pipe. Raises OSError."""
     with path.open("wb") as file:
         file.write(body)
         file.flush()
-        os.fsync(file.fileno())
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise
 
 
 @contextmanager

@@ -181,6 +181,7 @@ def test_a_service_and_its_buyer(common: list[str], tmp_path: Path) -> None:
         output = tmp_path / "answer"
         assert "0.02 ETH in all" in run(*fetch, "--output", str(output))
         assert output.read_text() == "rain\n"
+        assert "0.03 ETH in all" in run(*fetch, "--output", "/dev/null")
         assert "status 404, nothing paid" in run(*fetch[:-5], f"{url}/none", *fetch[-4:], code=1)
         (key,) = re.findall(r"over channel (0x\w{64})", said)
         assert "close (" in run("close", *common, *alice, key, "--url", url)
