@@ -178,7 +178,7 @@ def pay(channels: Any, signer: Any, database: Path | None, channel: str, amount:
 def withdraw(channels: Any, signer: Any, database: Path | None, channel: str, cancel: bool) -> None:
     """Get back what was not claimed: starts a withdrawal from CHANNEL, or finishes it if its time has come.
 
-    Exit code 0 when it is finished (or cancelled), 1 while the payee can still claim.
+    Exit code 0 when it is finished (or cancelled), 1 while the payee can still claim, or more than --dust is owed.
     """
     from layer2.channels import running
 
@@ -201,6 +201,13 @@ def withdraw(channels: Any, signer: Any, database: Path | None, channel: str, ca
 @click.option("--withdraw-delay", default=_DAY, show_default=True, help="Longest delay, in seconds, to agree to.")
 @click.option("--own-key", is_flag=True, help="As for open.")
 @click.option(
+    "--answer-within",
+    default=60,
+    show_default=True,
+    type=click.IntRange(1, _DAY),
+    help="Seconds for a whole answer, however slowly it comes.",
+)
+@click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="File for the answer.  [default: shown]"
 )
 def fetch(
@@ -213,6 +220,7 @@ def fetch(
     deposit: str,
     withdraw_delay: int,
     own_key: bool,
+    answer_within: int,
     output: Path | None,
 ) -> None:
     """GET URL, and pay for it with a voucher if the service asks for that (402)."""
@@ -238,6 +246,7 @@ def fetch(
             deposit=token.parse(deposit),
             withdraw_delay=withdraw_delay,
             own_key=own_key,
+            answer_within=answer_within,
             say=_say_aside,
         )
         fetched = client.fetch(url, keep)
@@ -710,7 +719,8 @@ def state_close(
     signature, or with --alone, nothing more is signed. If it is closed already, what is owed is paid out, also in a
     token that is not in the deployment file: who closes trusts the token.
 
-    Exit code 0 when it is closed, or the message is there; 1 while an old state could still be answered.
+    Exit code 0 when it is closed, or the message is there; 1 while an old state could still be answered, or more than
+    --dust is owed.
     """
     from layer2.channels.running import parse_channel
 

@@ -78,6 +78,15 @@ class StepReport:
         """What keeps the actor from going on."""
         return "a transaction to be mined" if self.is_settling else None
 
+    @property
+    def problem(self) -> str | None:
+        """What makes a service unhealthy: money can be lost if an urgent call is not paid for in time."""
+        urgent = [f"{move.purpose} ({move.reference})" for move in self.unpaid if move.purpose in URGENT]
+        if not urgent:
+            return None
+        more = f" and {len(urgent) - 1} more" if len(urgent) > 1 else ""
+        return f"there is too little ETH to pay for {urgent[0]}{more}"
+
 
 class ChannelActor:
     """The base of the four. `step` belongs to one thread."""
@@ -243,12 +252,19 @@ class ChannelActor:
         """Write a letter that the user asks for, if the account can pay for it now: it would wait for ever, and be sent
         when nobody expects it.
 
-        Raises ChannelError when it cannot, ChainError when the contract refuses it.
+        Errors as `_check_affordable`.
         """
+        self._check_affordable(purpose, target, call, value)
+        self._write_letter(purpose, reference, target, call, value)
+
+    def _check_affordable(self, purpose: str, target: str, call: bytes, value: int = 0) -> None:
+        """Raises ChannelError when the account cannot pay for a call now, ChainError when the contract refuses it."""
         try:
             build(self.channels.chain, self.address, target, call, value=value)
         except InsufficientFundsError as error:
             raise ChannelError(f"{self.address} cannot pay for this {purpose} and its gas: {error}") from error
+
+    def _write_letter(self, purpose: str, reference: str, target: str, call: bytes, value: int = 0) -> None:
         self._actor_store.add_letter(purpose, reference, target, call, value=value)
         self._checkpoint(f"{purpose} written")
 

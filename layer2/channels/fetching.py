@@ -31,7 +31,13 @@ MAX_JSON: Final = 16 * 1024
 """Bytes of the longest answer in which terms, errors and closings are looked for."""
 
 ANSWER_WITHIN: Final = 60.0
-"""Seconds for a whole answer, however slowly it comes."""
+"""Seconds for a whole answer, however slowly it comes, unless others are given."""
+
+_CONNECT_WITHIN: Final = 30.0
+"""Seconds for a connection."""
+
+_PART: Final = 1 << 10
+"""Bytes of an answer that are waited for at a time. After each it is seen whether somebody still waits for the rest."""
 
 READ_AFTER: Final = 5.0
 """Seconds for which what was read of L1 is good enough to pay from a known channel. A payer loses nothing by an old
@@ -92,8 +98,8 @@ class _Connections:
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         self._settings: dict[tuple[str, str], Any] = {}
 
-    def send(self, method: str, url: str, headers: dict[str, str]) -> requests.Response:
-        """Without redirections: a voucher is for the service that was asked."""
+    def send(self, method: str, url: str, headers: dict[str, str], silence: float) -> requests.Response:
+        """Without redirections: a voucher is for the service that was asked. silence: longest, in seconds."""
         session = self._session
         request = session.prepare_request(requests.Request(method, url, headers=headers))
         parts = urlsplit(str(request.url))
@@ -101,7 +107,7 @@ class _Connections:
         is_known = origin in self._settings
         if not is_known:  # proxies and certificates: to look for them each time would take longer than the rest
             self._settings[origin] = session.merge_environment_settings(request.url, {}, True, None, None)
-        options = self._settings[origin] | {"timeout": 30, "allow_redirects": False}
+        options = self._settings[origin] | {"timeout": (_CONNECT_WITHIN, silence), "allow_redirects": False}
         try:
             return session.send(request, **options)
         except requests.ConnectTimeout:
@@ -130,11 +136,13 @@ class PayingClient:
         withdraw_delay: int = 24 * 3600,
         own_key: bool = False,
         patience: float = 60,
+        answer_within: float = ANSWER_WITHIN,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         """token: what is paid with, an address, 0 is ETH. max_price: most for one request, in smallest units. deposit:
         of a channel that has to be opened, 0 opens none. withdraw_delay: longest delay of withdrawals that is accepted,
         in seconds. own_key: see `Payer.open`. patience: seconds to wait for the service to notice a new channel.
+        answer_within: seconds for a whole answer, however slowly it comes.
         """
         self._payer = payer
         self._token = token
@@ -143,6 +151,7 @@ class PayingClient:
         self._withdraw_delay = withdraw_delay
         self._own_key = own_key
         self._patience = patience
+        self._answer_within = answer_within
         self._say = say
         self._lock = threading.Lock()  # for the three below, never for long
         self._idle: list[_Connections] = []
@@ -391,20 +400,20 @@ class PayingClient:
         # In a thread of its own, which is left behind: a read that waits for the next byte cannot be ended.
         threading.Thread(target=work, name="request", daemon=True).start()
         try:
-            return future.result(ANSWER_WITHIN)
+            return future.result(self._answer_within)
         except TimeoutError as error:
             raise FetchError(
-                f"{url} has not answered within {ANSWER_WITHIN:.0f} s: a payment that was signed is sent again when "
-                "you fetch it again"
+                f"{url} has not answered within {self._answer_within:g} s: a payment that was signed is sent again "
+                "when you fetch it again; allow more with --answer-within"
             ) from error
 
     def _ask(self, method: str, url: str, headers: dict[str, str]) -> _Answer:
-        deadline, body = time.monotonic() + ANSWER_WITHIN, bytearray()
+        deadline, body = time.monotonic() + self._answer_within, bytearray()
         with self._lock:
             connections = self._idle.pop() if self._idle else _Connections()
         try:
-            with connections.send(method, url, headers) as response:
-                for part in response.iter_content(1 << 16):
+            with connections.send(method, url, headers, self._answer_within) as response:
+                for part in response.iter_content(_PART):
                     body += part
                     if len(body) > MAX_ANSWER:
                         raise FetchError(f"{url} answers with more than {MAX_ANSWER} bytes: that is not read")

@@ -3,7 +3,7 @@
 GET  /terms                what a request costs, and which channels are taken
 GET  /NAME                 the goods; with a header `Payment-Voucher` that pays for them, else 402 with the terms
 POST /channels/{id}/close  the payee's consent to close; with the channel's last voucher as header
-GET  /health               200 when the payee's last step was good and recent, else 503
+GET  /health               200 when the payee's last step was good and recent, and its claims can be paid for, else 503
 
 Errors are {"error": {"code": …, "message": …}, …} with a fitting status. May import everything but scripts.
 """

@@ -145,13 +145,19 @@ class Correspondent:
 
     def _close(self, channel_id: bytes) -> bool:
         """Send what closes a channel, and have paid out what is owed, unless that is done. Returns whether it is
-        closed."""
+        closed. Raises ChannelError when it is, and more than dust is still owed."""
         if self.party.entry(channel_id).facts.status != "closed" or self.party.owed(channel_id):
             self.party.close(channel_id)
             self._run()
-        for line in self._end(self.party.entry(channel_id)):
+        entry = self.party.entry(channel_id)
+        for line in self._end(entry):
             self._say(line)
-        return self.party.entry(channel_id).facts.status == "closed"
+        owed = self.party.owed(channel_id)
+        if entry.facts.status == "closed" and owed > self.party.rules.dust:
+            raise ChannelError(
+                f"channel 0x{channel_id.hex()} is closed, and {self._show(entry, owed)} is still owed: see above"
+            )
+        return entry.facts.status == "closed"
 
     def step(self) -> bool:
         """Do what is due, and say what comes next. Returns whether it worked, and nothing came too late."""

@@ -87,9 +87,9 @@ class PayeeRules:
     """Which channels a payee takes vouchers of, and when it claims.
 
     tokens: addresses, 0 is ETH. withdraw_delay: least delay of withdrawals in seconds. claim_at: what has to be
-    unclaimed in a channel, in smallest units, to be claimed without a reason; None never does. settle: also have what
-    was claimed paid out. dust: what is left where it is, as the gas would cost more: strangers can make a payee claim
-    as often as they like, by withdrawing.
+    unclaimed in a channel, in smallest units, to be claimed without a reason, beyond what a claim that waits or is on
+    its way takes; None never does. settle: also have what was claimed paid out. dust: what is left where it is, as the
+    gas would cost more: strangers can make a payee claim as often as they like, by withdrawing.
     """
 
     tokens: frozenset[str] = frozenset({ETH})
@@ -302,26 +302,45 @@ class Payee(ChannelActor):
             entry = self._entry(channel_id)
             if entry.facts.balance == 0:
                 raise ChannelError(f"channel 0x{channel_id.hex()} is empty: there is nothing to close")
-            best = self._best.get(channel_id)
             if not self._is_closing(entry):
-                # A voucher of before a withdrawal pays nothing any more.
-                amount = max(best.amount if best else 0, entry.facts.released)
-                close = Close(channel_id, amount, entry.facts.closings)
+                close = self._next_close(entry)
                 signature = sign(self.signer, close, self.channels.hub_domain)
                 self._store.put_close(close, signature)
                 self._checkpoint("close stored")
                 self._closes[channel_id] = (close, signature)
             close, signature = self._closes[channel_id]
-            needs_voucher = best is not None and best.amount == close.amount
-            return SignedClose(close, signature, best.signature if needs_voucher and best else b"")
+            return SignedClose(close, signature, self._voucher_of(close))
+
+    def _next_close(self, entry: HubEntry) -> Close:
+        """What would be signed now."""
+        best = self._best.get(entry.id)
+        # A voucher of before a withdrawal pays nothing any more.
+        amount = max(best.amount if best else 0, entry.facts.released)
+        return Close(entry.id, amount, entry.facts.closings)
+
+    def _voucher_of(self, close: Close) -> bytes:
+        """The signature that shows the hub that a closing's amount was paid: none if that much was released before."""
+        best = self._best.get(close.channel_id)
+        return best.signature if best is not None and best.amount == close.amount else b""
 
     def close(self, channel_id: bytes) -> None:
-        """Close a channel at the payee's own cost, with what was paid by now; `step` sends it. Errors: `sign_close`."""
+        """Close a channel at the payee's own cost, with what was paid by now; `step` sends it.
+
+        Errors as `sign_close`, and ChannelError if it cannot be paid for: nothing is signed then, so that vouchers are
+        still taken.
+        """
+        entry, reference = self._entry(channel_id), channel_id.hex()
+        is_new = not self._is_open(CLOSE, reference)
+        if is_new and entry.facts.balance:
+            with self._lock:
+                call = self._close_call(entry, self._next_close(entry))
+            self._check_affordable(CLOSE, self.channels.hub, call)
         signed = self.sign_close(channel_id)
-        entry = self._entry(channel_id)
-        if not self._is_open(CLOSE, channel_id.hex()):
-            call = self.channels.close_call(entry.config, signed.close.amount, signed.voucher_signature, b"")
-            self._write_wanted(CLOSE, channel_id.hex(), self.channels.hub, call)
+        if is_new:
+            self._write_letter(CLOSE, reference, self.channels.hub, self._close_call(entry, signed.close))
+
+    def _close_call(self, entry: HubEntry, close: Close) -> bytes:
+        return self.channels.close_call(entry.config, close.amount, self._voucher_of(close), b"")
 
     # ---------------------------------------------------------------- claiming
 
@@ -348,16 +367,19 @@ class Payee(ChannelActor):
         with self._lock:
             for key, best in self._best.items():
                 entry = self.follower.hub.get(key)
-                if entry is None or best.amount <= under_way.get(key, 0):
+                if entry is None:
                     continue
                 unclaimed, after = due(entry, best.amount), entry.facts.withdrawable_after
-                if unclaimed <= self.rules.dust and key not in wanted:
+                # While a claim waits for ETH, not every voucher is worth another: all of them would be sent in the end.
+                more = unclaimed - due(entry, under_way.get(key, 0))
+                is_wanted = wanted.get(key, 0) > max(entry.facts.released, under_way.get(key, 0))
+                if more <= (0 if is_wanted else self.rules.dust):
                     continue
                 if after and after < now:
                     report.warnings.append(
                         f"the payer of channel 0x{key.hex()} can withdraw since {after}, and {unclaimed} is not claimed"
                     )
-                if after or wanted.get(key, 0) > entry.facts.released or self._is_worth_it(unclaimed):
+                if after or is_wanted or self._is_worth_it(more):
                     claims.append((entry, SignedVoucher(Voucher(key, best.amount), best.signature)))
         self._write_claims(report, claims)
         # After anybody's claim or closing, and once after each start.
@@ -365,5 +387,6 @@ class Payee(ChannelActor):
             self._write_settlements(report, self.channels.hub, self.rules.tokens, self.rules.dust)
             self._settled_at = self.follower.changes
 
-    def _is_worth_it(self, unclaimed: int) -> bool:
-        return self.rules.claim_at is not None and unclaimed >= self.rules.claim_at
+    def _is_worth_it(self, more: int) -> bool:
+        """Whether so much more than what is claimed, or about to be, is claimed without a reason."""
+        return self.rules.claim_at is not None and more >= self.rules.claim_at

@@ -3,6 +3,7 @@
 May import everything but scripts.
 """
 
+import errno
 import json
 import mimetypes
 import os
@@ -197,7 +198,7 @@ def show_entry(channels: Channels, entry: HubEntry, paid: int, now: int) -> list
 
 def withdraw(payer: Payer, channel_id: bytes, say: Say) -> bool:
     """Start a withdrawal, or finish it if its time has come, and have paid out what is owed. Returns whether it is
-    finished."""
+    finished. Raises ChannelError when more than dust is still owed."""
     payer.step()
     if payer.entry(channel_id).facts.balance or payer.owed(channel_id):
         payer.withdraw(channel_id)
@@ -208,6 +209,8 @@ def withdraw(payer: Payer, channel_id: bytes, say: Say) -> bool:
     if facts.balance == 0:
         owed = payer.owed(channel_id)
         left = token_of(payer.channels, payer.entry(channel_id).config.token).show(owed)
+        if owed > payer.dust:
+            raise ChannelError(f"{left} is still owed: see above")
         but = f", but for {left}: no more than --dust" if owed else ""
         say(f"everything that was left has been paid out{but}")
         return True
@@ -216,11 +219,15 @@ def withdraw(payer: Payer, channel_id: bytes, say: Say) -> bool:
 
 
 def store(path: Path, body: bytes) -> None:
-    """Write a file, on the disk when this returns. Raises OSError."""
+    """Write a file, on the disk when this returns, unless it is none: a device or a pipe. Raises OSError."""
     with path.open("wb") as file:
         file.write(body)
         file.flush()
-        os.fsync(file.fileno())
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What the HTTP services of relayer and sequencer share: the loop of steps, errors as JSON, health.
 
-GET /health                      200 when the actor's last step was good and recent, else 503
+GET /health                      200 when the actor's last step was good and recent, else 503 with the problem
 
 Errors are {"error": {"code": …, "message": …}} with a fitting status. May import actors and aiohttp.
 """
@@ -36,7 +36,10 @@ class Actor(Protocol[R_co]):
 
 
 class StepLoop(Generic[R]):
-    """Calls an actor's `step` again and again in a thread of its own."""
+    """Calls an actor's `step` again and again in a thread of its own.
+
+    `problem` is why the last step is not good: what it raised, or what its report has as `problem`, if it has that.
+    """
 
     def __init__(
         self,
@@ -77,7 +80,7 @@ class StepLoop(Generic[R]):
         while not self._stop.is_set():
             try:
                 report = self._actor.step()
-                self.last_step, self.problem = time.monotonic(), None
+                self.last_step, self.problem = time.monotonic(), getattr(report, "problem", None)
                 self._report(report)
                 pause = self._interval if report.is_idle else 0
             except ChainError as error:  # the node may be back soon

@@ -5,6 +5,7 @@ A few are run in a process of their own, `ape run channel …`; the others as cl
 
 import json
 import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -180,11 +181,21 @@ def test_a_service_and_its_buyer(common: list[str], tmp_path: Path) -> None:
         output = tmp_path / "answer"
         assert "0.02 ETH in all" in run(*fetch, "--output", str(output))
         assert output.read_text() == "rain\n"
+        assert "0.03 ETH in all" in run(*fetch, "--output", "/dev/null")
         assert "status 404, nothing paid" in run(*fetch[:-5], f"{url}/none", *fetch[-4:], code=1)
         (key,) = re.findall(r"over channel (0x\w{64})", said)
         assert "close (" in run("close", *common, *alice, key, "--url", url)
         assert "of which 0.03 ETH left it" in run("status", *common, *alice, key)
         service.end()
+
+
+def test_a_service_that_does_not_answer(common: list[str], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/x"
+        options = ["--max-price", "0.01", "--answer-within", "1"]
+        said = run("fetch", *common, *person(tmp_path, 1, "payer"), url, *options, code=1)
+    assert "has not answered within 1 s" in said
+    assert "allow more with --answer-within" in said
 
 
 def test_a_watchtower(anvil: Anvil, common: list[str], file: Path, tmp_path: Path) -> None:

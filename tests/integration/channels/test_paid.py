@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -45,6 +45,15 @@ class Service:
 
     def get(self, path: str = "/weather", *vouchers: str) -> requests.Response:
         return requests.get(self.url + path, headers={HEADER: vouchers[0]} if vouchers else {}, timeout=30)
+
+    def wait_for_health(self, status: int) -> dict[str, str]:
+        """Until /health has a status; what it says then."""
+        for _ in range(3000):
+            answer = self.get("/health")
+            if answer.status_code == status:
+                return answer.json()
+            time.sleep(0.01)
+        raise AssertionError(f"still {answer.status_code}: {answer.text}")
 
     def wait_for(self, channel: bytes) -> None:
         """Until the payee has read of a channel."""
@@ -218,6 +227,24 @@ def test_goods_that_cannot_be_sold(world: ChannelWorld) -> None:
             Shop(payee, desk, {}, world.usdc)
     with pytest.raises(MalformedError, match="price 0 is not a number from 1"):
         Good(0, bytes)
+
+
+def test_a_claim_that_cannot_be_paid_for_is_ill_health(world: ChannelWorld) -> None:
+    """The payer withdraws, and the payee has no ETH: what it was paid would be lost, and nobody told."""
+    config = world.open(100)
+    with service(world) as running:
+        running.wait_for(config.id)
+        assert running.get("/weather", world.voucher(config, 10).text).status_code == 200
+        world.anvil.request("anvil_setBalance", world.bob.address, "0x0")
+        assert running.wait_for_health(200) == {"status": "ok"}
+        world.send(world.alice, world.channels.withdrawal_call("start", config))
+        said = running.wait_for_health(503)
+        assert said["problem"] == f"there is too little ETH to pay for claim (0x{config.id.hex()} up to 10)"
+        world.anvil.request("anvil_setBalance", world.bob.address, hex(10**18))
+        running.wait_for_health(200)
+    with world.payee() as payee:
+        payee.run_until_idle()
+    assert world.facts(config).released == 10
 
 
 def test_only_the_payer_can_have_it_closed(world: ChannelWorld, running: Service, config: ChannelConfig) -> None:
@@ -936,9 +963,8 @@ def test_a_slow_service_keeps_nobody_else_waiting(world: ChannelWorld) -> None:
 
 
 @pytest.mark.parametrize("start", [b"X-Slow: ", b"Content-Length: 1000000\r\n\r\n"], ids=["head", "body"])
-def test_attack_an_answer_that_never_ends(world: ChannelWorld, monkeypatch: pytest.MonkeyPatch, start: bytes) -> None:
+def test_attack_an_answer_that_never_ends(world: ChannelWorld, start: bytes) -> None:
     """A byte now and then is enough for a timeout between bytes."""
-    monkeypatch.setattr(fetching, "ANSWER_WITHIN", 0.5)
     is_over = threading.Event()
 
     def drip(listener: socket.socket) -> None:
@@ -949,15 +975,59 @@ def test_attack_an_answer_that_never_ends(world: ChannelWorld, monkeypatch: pyte
             while not is_over.wait(0.05):
                 connection.sendall(b"x")
 
-    with socket.create_server(("127.0.0.1", 0)) as listener, client(world) as (buyer, _):
+    with socket.create_server(("127.0.0.1", 0)) as listener, client(world, answer_within=0.5) as (buyer, _):
         thread = threading.Thread(target=drip, args=(listener,), daemon=True)
         thread.start()
         try:
-            with pytest.raises(FetchError, match="has not answered within"):
+            with pytest.raises(FetchError, match=r"has not answered within 0\.5 s"):
                 buyer.fetch(f"http://127.0.0.1:{listener.getsockname()[1]}/x")
         finally:
             is_over.set()
         thread.join(10)
+
+
+def test_a_service_may_be_silent_as_long_as_it_is_waited_for(
+    world: ChannelWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It makes its answer in that time."""
+    timeouts: list[object] = []
+    send = requests.Session.send
+
+    def recorded(session: requests.Session, request: requests.PreparedRequest, **options: object) -> requests.Response:
+        if str(request.url).endswith("/terms"):
+            timeouts.append(options["timeout"])
+        return send(session, request, **options)
+
+    monkeypatch.setattr(requests.Session, "send", recorded)
+    with service(world, step=False) as running, client(world, answer_within=77.0) as (buyer, _):
+        assert buyer.fetch(running.url + "/terms").status == 200
+    assert timeouts == [(30.0, 77.0)]
+
+
+def test_a_slow_answer_that_nobody_waits_for_is_not_read_on(world: ChannelWorld) -> None:
+    """Its connection ends, though less has come than is read at once from a quick service."""
+    has_hung_up = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        connection.settimeout(10)
+        with connection, suppress(TimeoutError):
+            connection.recv(1 << 16)
+            with suppress(ConnectionError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+                for _ in range(50):
+                    connection.sendall(bytes(1024))
+                    time.sleep(0.02)
+                connection.recv(1)
+            has_hung_up.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, client(world, answer_within=0.2) as (buyer, _):
+        thread = threading.Thread(target=drip, args=(listener,), daemon=True)
+        thread.start()
+        with pytest.raises(FetchError, match=r"has not answered within 0\.2 s"):
+            buyer.fetch(f"http://127.0.0.1:{listener.getsockname()[1]}/x")
+        thread.join(20)
+    assert has_hung_up.is_set()
 
 
 def test_connections_stay_open(world: ChannelWorld) -> None:

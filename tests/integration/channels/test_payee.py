@@ -379,6 +379,33 @@ def test_attack_a_stranger_claims_dust_for_the_payee(world: ChannelWorld) -> Non
         assert world.nonce(world.bob) == nonce + 1
 
 
+@pytest.mark.parametrize(("dust", "last"), [(0, [30]), (1, [])])
+def test_vouchers_while_a_claim_cannot_be_paid_for(world: ChannelWorld, dust: int, last: list[int]) -> None:
+    """Not every one of them is worth a claim of its own: all that are written are sent when there is ETH again."""
+    config = world.open()
+    world.anvil.request("anvil_setBalance", world.bob.address, "0x0")
+    nonce = world.nonce(world.bob)
+    with world.payee(claim_at=10, dust=dust, settle=False) as payee:
+
+        def claimed() -> list[int]:
+            return [int(move.reference.split()[-1]) for move in payee.step().started]
+
+        payee.step()
+        for amount, claims in ((9, []), (10, [10]), (11, []), (19, []), (20, [20]), (29, [])):
+            payee.accept(world.voucher(config, amount))
+            assert claimed() == claims
+        payee.claim()
+        assert claimed() == [29]
+        payee.accept(world.voucher(config, 30))
+        assert claimed() == []
+        world.send(world.alice, world.channels.withdrawal_call("start", config))
+        assert claimed() == last
+        assert claimed() == []
+        world.anvil.request("anvil_setBalance", world.bob.address, hex(ETHER))
+        payee.run_until_idle()
+        assert (world.facts(config).released, world.nonce(world.bob)) == (max([29, *last]), nonce + 3 + len(last))
+
+
 def test_claims_in_batches(world: ChannelWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("layer2.channels.actor.CLAIMS_PER_CALL", 2)
     configs = [world.open(100, salt=bytes([number]) * 32) for number in range(5)]
@@ -478,3 +505,25 @@ def test_closes_itself(world: ChannelWorld) -> None:
         assert moves == ["close", "settle"]
     assert world.facts(config).closings == 1
     assert world.channels.owed(world.deployment.hub, world.alice.address, ETH) == 60
+
+
+def test_a_closing_that_cannot_be_paid_for(world: ChannelWorld) -> None:
+    """Nothing is signed, so vouchers are still taken, and it is closed with the last of them."""
+    config = world.open(100)
+    world.anvil.request("anvil_setBalance", world.bob.address, "0x0")
+    with world.payee() as payee:
+        payee.step()
+        payee.accept(world.voucher(config, 40))
+        with pytest.raises(ChannelError, match="cannot pay for this close and its gas"):
+            payee.close(config.id)
+        payee.accept(world.voucher(config, 41))
+    with world.payee() as payee:
+        payee.step()
+        payee.accept(world.voucher(config, 42))
+        world.anvil.request("anvil_setBalance", world.bob.address, hex(ETHER))
+        payee.close(config.id)
+        refuses(payee, "close_signed", world.voucher(config, 43))
+        payee.run_until_idle()
+        with pytest.raises(ChannelError, match="is empty: there is nothing to close"):
+            payee.close(config.id)
+    assert world.channels.owed(world.deployment.hub, world.alice.address, ETH) == 58

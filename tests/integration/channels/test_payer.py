@@ -230,6 +230,21 @@ def test_a_withdrawal_that_cannot_be_paid_for(world: ChannelWorld, payer: Payer)
         payer.close(SignedClose(close := Close(key, 0, 0), sign(world.bob, close, world.channels.hub_domain), b""))
 
 
+def test_a_payout_that_cannot_be_paid_for(world: ChannelWorld, payer: Payer) -> None:
+    """It waits since an earlier step, and is no dust."""
+    config = payer.entry(opened(payer, world)).config
+    world.send(world.bob, world.channels.close_call(config, 0, b"", b""))
+    world.anvil.request("anvil_setBalance", payer.address, "0x1")
+    said: list[str] = []
+    for _ in range(2):
+        with pytest.raises(ChannelError, match=r"^0\.0+1 ETH is still owed: see above$"):
+            running.withdraw(payer, config.id, said.append)
+        assert said.pop().startswith(f"warning: {payer.address} cannot pay for settle (")
+    world.anvil.request("anvil_setBalance", payer.address, hex(ETHER))
+    assert running.withdraw(payer, config.id, said.append)
+    assert said[-1] == "everything that was left has been paid out"
+
+
 def test_a_token_that_is_not_listed_and_a_lost_database(world: ChannelWorld) -> None:
     """Nothing shows that Alice trusts the token, until she wants her money."""
     token, _ = deploy_contract(world.chain, world.alice, "TestUSDC")

@@ -293,6 +293,24 @@ def test_what_cannot_be_paid_for_is_told(anvil: Anvil, ann: User, ben: User) -> 
 
 
 @pytest.mark.parametrize("how", [(), ("--alone",)], ids=["together", "alone"])
+def test_a_payout_that_cannot_be_paid_for_is_told(anvil: Anvil, ann: User, ben: User, how: tuple[str, ...]) -> None:
+    """Asked for, and not had: that is no success, unless it is dust."""
+    key, dust = opened(ann, ben), ["--dust", str(100 * ETHER)]
+    balance = anvil.chain.balance(ann.address)
+    final = ben.write("receive", str(ann.write("close", key)))
+    ann.run("receive", str(final), *dust)
+    anvil.request("anvil_setBalance", ann.address, "0x1")
+    try:
+        said = ann.run("close", key, *how, code=1)
+        assert f"warning: {ann.address} cannot pay for settle (" in said
+        assert re.search(rf"channel {key} is closed, and \S+ ETH is still owed: see above", said)
+        assert "still owed" not in ann.run("close", key, *how, *dust)
+    finally:
+        anvil.request("anvil_setBalance", ann.address, hex(balance))
+    assert "settle (" in ann.run("close", key, *how)
+
+
+@pytest.mark.parametrize("how", [(), ("--alone",)], ids=["together", "alone"])
 def test_money_in_a_token_that_is_not_listed(anvil: Anvil, ann: User, ben: User, how: tuple[str, ...]) -> None:
     """Alice pays with a token that calls itself like a listed one. Bob sees which it is, and has it paid out when he
     says so, by closing what is closed."""
