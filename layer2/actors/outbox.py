@@ -7,7 +7,7 @@ May import `layer2.chain` and the database.
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
@@ -106,26 +106,23 @@ class Outbox:
     def _close_gap(self, first: int, end: int) -> None:
         """See to these nonces, for which what comes after them waits, as far as no open letter does."""
         for nonce in range(first, end):
-            if not any(self._sees_to(letter, nonce) for letter, _ in self._store.signed_with(nonce)):
-                self._use_up(nonce)
+            signed = self._store.signed_with(nonce)
+            if signed and not any(self._sees_to(letter, nonce) for letter, _ in signed):
+                self._use_up(nonce, signed)
 
     def _sees_to(self, letter: Letter, nonce: int) -> bool:
         """Whether a letter is open and its last transaction has a nonce, unless it could not be paid for any more."""
         is_stuck = letter.id in self._unpaid and letter.purpose not in self._urgent
         return letter.state == "open" and letter.attempts[-1].nonce == nonce and not is_stuck
 
-    def _use_up(self, nonce: int) -> None:
+    def _use_up(self, nonce: int, signed: Sequence[tuple[Letter, Attempt]]) -> None:
         """Have something mined with a nonce whose letter was given up, or cannot be paid for: once that has waited, or
-        the node has lost it, a transfer of nothing.
+        the node has lost it, a transfer of nothing. signed: what was signed with it, see `Database.signed_with`.
 
         A reorg takes transactions away that had settled their letters: these are sent again if the node has lost them.
         """
-        signed = self._store.signed_with(nonce)
-        if not signed:
-            return
         letter, attempt = signed[0]
         has_waited = self._clock() - attempt.signed >= self._resend_after
-        is_known = any(self._chain.transaction(one.hash) is not None for _, one in signed)
         if letter.purpose == NOTHING:
             is_replaced = has_waited
         elif letter.state == "mined":
@@ -137,7 +134,7 @@ class Outbox:
                 return  # as before, or it may still be mined
             is_replaced = True
         else:
-            is_replaced = has_waited or not is_known
+            is_replaced = has_waited or all(self._chain.transaction(one.hash) is None for _, one in signed)
         if is_replaced:
             try:
                 attempt = self._sign_nothing(nonce, letter, len(signed))
@@ -182,7 +179,7 @@ class Outbox:
             if nonce is None:
                 return Outcome(letter, Fate.REFUSED, error)
             # What was sent before may still be mined, so it is not refused until something else has its nonce.
-            self._use_up(nonce)
+            self._use_up(nonce, self._store.signed_with(nonce))
             return Outcome(letter, Fate.WAITING)
         except InsufficientFundsError:
             self._unpaid.add(letter.id)
